@@ -1,0 +1,119 @@
+//! Argument lists: what a hub method takes and what a send gives.
+//!
+//! Owns the traits over tuples of up to 12 values. The formats live in `json` and `msgpack`.
+
+use crate::error::{BindError, EncodeError};
+use crate::payload::Arguments;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// What a method takes: implemented for tuples of up to 12 deserialisable values, `()` among them.
+pub trait FromArguments: Sized + Send + 'static {
+    /// How many arguments the client must send.
+    const COUNT: usize;
+
+    /// Reads them.
+    ///
+    /// # Errors
+    /// Number or types do not fit.
+    fn from_arguments(arguments: Arguments<'_>) -> Result<Self, BindError>;
+}
+
+/// What a send gives: implemented for tuples of up to 12 serialisable values, `()` among them, for references to
+/// such tuples and for [`DynamicArguments`].
+#[diagnostic::on_unimplemented(
+    message = "the arguments of a client method are a tuple of up to 12 serialisable values, not `{Self}`",
+    label = "write `(value,)` for one argument and `()` for none",
+    note = "a list whose length is known only at run time goes into `DynamicArguments`"
+)]
+pub trait ArgumentList: Send + Sync {
+    /// How many there are.
+    fn count(&self) -> usize;
+
+    /// Writes each of them, in order, with [`PayloadWriter::value`].
+    ///
+    /// # Errors
+    /// A value cannot be serialised.
+    fn write(&self, writer: &mut PayloadWriter<'_>) -> Result<(), EncodeError>;
+}
+
+/// Arguments whose number is known only at run time; all of one type, for example `serde_json::Value`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DynamicArguments<T>(pub Vec<T>);
+
+/// Takes the values of an [`ArgumentList`] and writes them in the format of a protocol.
+pub struct PayloadWriter<'a> {
+    out: &'a mut Vec<u8>,
+}
+
+impl PayloadWriter<'_> {
+    /// Appends one argument.
+    ///
+    /// # Errors
+    /// The value cannot be serialised.
+    pub fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
+        let _ = (value, &self.out);
+        todo!("by protocol")
+    }
+}
+
+impl<T: Serialize + Send + Sync> ArgumentList for DynamicArguments<T> {
+    fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    fn write(&self, writer: &mut PayloadWriter<'_>) -> Result<(), EncodeError> {
+        self.0.iter().try_for_each(|value| writer.value(value))
+    }
+}
+
+impl<T: ArgumentList + ?Sized> ArgumentList for &T {
+    fn count(&self) -> usize {
+        (**self).count()
+    }
+
+    fn write(&self, writer: &mut PayloadWriter<'_>) -> Result<(), EncodeError> {
+        (**self).write(writer)
+    }
+}
+
+macro_rules! tuples {
+    ($($count:literal: $($name:ident . $index:tt)*;)*) => {$(
+        impl<$($name: DeserializeOwned + Send + 'static),*> FromArguments for ($($name,)*) {
+            const COUNT: usize = $count;
+
+            fn from_arguments(arguments: Arguments<'_>) -> Result<Self, BindError> {
+                let _ = arguments;
+                todo!("by protocol")
+            }
+        }
+
+        impl<$($name: Serialize + Send + Sync),*> ArgumentList for ($($name,)*) {
+            fn count(&self) -> usize {
+                $count
+            }
+
+            fn write(&self, writer: &mut PayloadWriter<'_>) -> Result<(), EncodeError> {
+                let _ = &writer;
+                $(writer.value(&self.$index)?;)*
+                Ok(())
+            }
+        }
+    )*};
+}
+
+tuples! {
+    0: ;
+    1: A.0;
+    2: A.0 B.1;
+    3: A.0 B.1 C.2;
+    4: A.0 B.1 C.2 D.3;
+    5: A.0 B.1 C.2 D.3 E.4;
+    6: A.0 B.1 C.2 D.3 E.4 F.5;
+    7: A.0 B.1 C.2 D.3 E.4 F.5 G.6;
+    8: A.0 B.1 C.2 D.3 E.4 F.5 G.6 H.7;
+    9: A.0 B.1 C.2 D.3 E.4 F.5 G.6 H.7 I.8;
+    10: A.0 B.1 C.2 D.3 E.4 F.5 G.6 H.7 I.8 J.9;
+    11: A.0 B.1 C.2 D.3 E.4 F.5 G.6 H.7 I.8 J.9 K.10;
+    12: A.0 B.1 C.2 D.3 E.4 F.5 G.6 H.7 I.8 J.9 K.10 L.11;
+}

@@ -1,0 +1,104 @@
+//! Spans of received bytes that hold arguments, items and results, and their decoding.
+//!
+//! Owns the step from a span to Rust values, the one place per protocol where payloads are deserialised. The spans
+//! come from the parsers; the types come from the hub method.
+
+use crate::arguments::FromArguments;
+use crate::error::BindError;
+use crate::protocol::Protocol;
+use serde::de::DeserializeOwned;
+
+/// One unread value.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Payload<'a> {
+    protocol: Protocol,
+    span: &'a [u8],
+}
+
+/// The unread arguments of an invocation.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Arguments<'a> {
+    protocol: Protocol,
+    span: &'a [u8],
+    fault: Option<&'static str>,
+}
+
+/// Arguments that outlive the bytes they came in: a call that must wait for its turn.
+#[derive(Debug, Clone)]
+pub struct OwnedArguments {
+    protocol: Protocol,
+    span: Box<[u8]>,
+    fault: Option<&'static str>,
+}
+
+impl<'a> Payload<'a> {
+    /// A span that holds exactly one value of the protocol's format.
+    pub const fn new(protocol: Protocol, span: &'a [u8]) -> Self {
+        Self { protocol, span }
+    }
+
+    /// The format of the bytes.
+    pub const fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// The value as it was received.
+    pub const fn bytes(&self) -> &'a [u8] {
+        self.span
+    }
+
+    /// Reads the value.
+    ///
+    /// # Errors
+    /// The value does not fit the type.
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, BindError> {
+        todo!("by protocol")
+    }
+}
+
+impl<'a> Arguments<'a> {
+    /// A span that holds exactly one array of the protocol's format.
+    pub const fn new(protocol: Protocol, span: &'a [u8]) -> Self {
+        Self { protocol, span, fault: None }
+    }
+
+    /// Arguments that cannot be bound, with the reason (MessagePack: no array where the arguments should be).
+    pub const fn broken(protocol: Protocol, fault: &'static str) -> Self {
+        Self { protocol, span: &[], fault: Some(fault) }
+    }
+
+    /// The format of the bytes.
+    pub const fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// The array as it was received.
+    pub const fn bytes(&self) -> &'a [u8] {
+        self.span
+    }
+
+    /// Why they cannot be bound whatever the method takes, if so.
+    pub const fn fault(&self) -> Option<&'static str> {
+        self.fault
+    }
+
+    /// Reads all of them into the tuple that the method takes.
+    ///
+    /// # Errors
+    /// Their number or one of their types does not fit; the text is the reference's (B-4.3).
+    pub fn decode<T: FromArguments>(&self) -> Result<T, BindError> {
+        T::from_arguments(*self)
+    }
+
+    /// Copies the bytes.
+    pub fn to_owned(&self) -> OwnedArguments {
+        OwnedArguments { protocol: self.protocol, span: self.span.into(), fault: self.fault }
+    }
+}
+
+impl OwnedArguments {
+    /// The same arguments, borrowed.
+    pub fn as_arguments(&self) -> Arguments<'_> {
+        Arguments { protocol: self.protocol, span: &self.span, fault: self.fault }
+    }
+}
