@@ -4,6 +4,8 @@
 
 use crate::error::{BindError, EncodeError};
 use crate::payload::Arguments;
+use crate::protocol::{Compression, Protocol};
+use crate::{json, msgpack};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -44,16 +46,72 @@ pub struct DynamicArguments<T>(pub Vec<T>);
 /// Takes the values of an [`ArgumentList`] and writes them in the format of a protocol.
 pub struct PayloadWriter<'a> {
     out: &'a mut Vec<u8>,
+    protocol: Protocol,
+    compression: Compression,
+    written: usize,
 }
 
-impl PayloadWriter<'_> {
+impl<'a> PayloadWriter<'a> {
+    pub(crate) fn new(out: &'a mut Vec<u8>, protocol: Protocol, compression: Compression) -> Self {
+        Self { out, protocol, compression, written: 0 }
+    }
+
+    /// How many values have been written.
+    pub(crate) fn written(&self) -> usize {
+        self.written
+    }
+
     /// Appends one argument.
     ///
     /// # Errors
     /// The value cannot be serialised.
     pub fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
-        let _ = (value, &self.out);
-        todo!("by protocol")
+        let position = self.written;
+        self.written += 1;
+        match self.protocol {
+            Protocol::Json => {
+                if position > 0 {
+                    self.out.push(b',');
+                }
+                json::write_value(self.out, value)
+            }
+            Protocol::MessagePack => msgpack::write_value(self.out, self.compression, value),
+        }
+    }
+}
+
+/// Reads arguments one by one, in the format of either protocol.
+enum ArgumentReader<'a> {
+    Json(json::ArgumentReader<'a>),
+    MessagePack(msgpack::ArgumentReader<'a>),
+}
+
+impl<'a> ArgumentReader<'a> {
+    fn new(arguments: Arguments<'a>, expected: usize) -> Result<Self, BindError> {
+        if let Some(fault) = arguments.fault() {
+            return Err(BindError::other(fault));
+        }
+        match arguments.protocol() {
+            Protocol::Json => json::ArgumentReader::new(arguments.bytes(), expected).map(Self::Json),
+            Protocol::MessagePack => {
+                msgpack::ArgumentReader::new(arguments.bytes(), expected).map(Self::MessagePack)
+            }
+        }
+    }
+
+    fn next<T: DeserializeOwned>(&mut self) -> Result<T, BindError> {
+        match self {
+            Self::Json(reader) => reader.next(),
+            Self::MessagePack(reader) => reader.next(),
+        }
+    }
+
+    /// Refuses arguments that are left over.
+    fn finish(self) -> Result<(), BindError> {
+        match self {
+            Self::Json(reader) => reader.finish(),
+            Self::MessagePack(reader) => reader.finish(),
+        }
     }
 }
 
@@ -83,8 +141,11 @@ macro_rules! tuples {
             const COUNT: usize = $count;
 
             fn from_arguments(arguments: Arguments<'_>) -> Result<Self, BindError> {
-                let _ = arguments;
-                todo!("by protocol")
+                #[allow(unused_mut, reason = "the empty tuple reads nothing")]
+                let mut reader = ArgumentReader::new(arguments, Self::COUNT)?;
+                let values = ($(reader.next::<$name>()?,)*);
+                reader.finish()?;
+                Ok(values)
             }
         }
 

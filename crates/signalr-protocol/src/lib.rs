@@ -22,7 +22,14 @@
 
 mod arguments;
 mod error;
+mod framing;
+mod json;
 mod message;
+#[cfg(feature = "messagepack")]
+mod msgpack;
+#[cfg(not(feature = "messagepack"))]
+#[path = "msgpack_off.rs"]
+mod msgpack;
 mod payload;
 mod protocol;
 
@@ -30,4 +37,4 @@ pub use arguments::{ArgumentList, DynamicArguments, FromArguments, PayloadWriter
 pub use error::{BindError, EncodeError, ProtocolError, ProtocolErrorKind};
 pub use message::{Headers, Invocation, Message};
 pub use payload::{Arguments, OwnedArguments, Payload};
-pub use protocol::{Compression, HubProtocol, Protocol, TransferFormat};
+pub use protocol::{Compression, HubProtocol, InvocationParts, Protocol, TransferFormat};

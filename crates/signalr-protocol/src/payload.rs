@@ -6,6 +6,7 @@
 use crate::arguments::FromArguments;
 use crate::error::BindError;
 use crate::protocol::Protocol;
+use crate::{json, msgpack};
 use serde::de::DeserializeOwned;
 
 /// One unread value.
@@ -52,7 +53,10 @@ impl<'a> Payload<'a> {
     /// # Errors
     /// The value does not fit the type.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, BindError> {
-        todo!("by protocol")
+        match self.protocol {
+            Protocol::Json => json::decode_value(self.span),
+            Protocol::MessagePack => msgpack::decode_value(self.span),
+        }
     }
 }
 

@@ -4,8 +4,11 @@
 
 use crate::arguments::ArgumentList;
 use crate::error::{EncodeError, ProtocolError};
-use crate::message::Message;
+use crate::message::{Headers, Message};
+use crate::payload::Payload;
+use crate::{json, msgpack};
 use serde::Serialize;
+use std::borrow::Cow;
 
 /// A hub protocol that a client can ask for in its handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -58,9 +61,17 @@ impl Protocol {
         }
     }
 
-    /// Finds a protocol by its name, ignoring ASCII case as the reference does.
+    /// Whether this build can speak it: MessagePack needs the feature `messagepack`.
+    pub const fn is_available(self) -> bool {
+        match self {
+            Protocol::Json => true,
+            Protocol::MessagePack => cfg!(feature = "messagepack"),
+        }
+    }
+
+    /// Finds a protocol that this build can speak by its name, ignoring ASCII case as the reference does.
     pub fn by_name(name: &str) -> Option<Protocol> {
-        Self::ALL.into_iter().find(|p| p.name().eq_ignore_ascii_case(name))
+        Self::ALL.into_iter().find(|p| p.is_available() && p.name().eq_ignore_ascii_case(name))
     }
 }
 
@@ -113,8 +124,10 @@ impl HubProtocol {
     /// # Errors
     /// MessagePack only: a length prefix above 2 GB - 1. Sizes below that are the caller's to limit.
     pub fn split<'a>(&self, input: &'a [u8]) -> Result<Option<(&'a [u8], usize)>, ProtocolError> {
-        let _ = input;
-        todo!("by protocol")
+        match self.kind {
+            Protocol::Json => Ok(json::split(input)),
+            Protocol::MessagePack => msgpack::split(input),
+        }
     }
 
     /// Reads one message body, as [`HubProtocol::split`] gave it.
@@ -122,8 +135,10 @@ impl HubProtocol {
     /// # Errors
     /// The peer broke the protocol; the connection must be closed with the error's text.
     pub fn parse<'a>(&self, body: &'a [u8]) -> Result<Message<'a>, ProtocolError> {
-        let _ = body;
-        todo!("by protocol")
+        match self.kind {
+            Protocol::Json => json::parse(body),
+            Protocol::MessagePack => msgpack::parse(body),
+        }
     }
 
     /// Appends an Invocation. `invocation_id` is given only when the peer is to answer.
@@ -137,8 +152,38 @@ impl HubProtocol {
         target: &str,
         arguments: &dyn ArgumentList,
     ) -> Result<(), EncodeError> {
-        let _ = (out, invocation_id, target, arguments);
-        todo!("by protocol")
+        self.write_invocation_with(out, &InvocationParts::new(invocation_id, target), arguments)
+    }
+
+    /// Appends a StreamInvocation.
+    ///
+    /// # Errors
+    /// An argument cannot be serialised; `out` is as it was.
+    pub fn write_stream_invocation(
+        &self,
+        out: &mut Vec<u8>,
+        invocation_id: &str,
+        target: &str,
+        arguments: &dyn ArgumentList,
+    ) -> Result<(), EncodeError> {
+        let parts = InvocationParts { streaming: true, ..InvocationParts::new(Some(invocation_id), target) };
+        self.write_invocation_with(out, &parts, arguments)
+    }
+
+    /// Appends an Invocation or StreamInvocation with everything that one may carry.
+    ///
+    /// # Errors
+    /// An argument cannot be serialised; `out` is as it was.
+    pub fn write_invocation_with(
+        &self,
+        out: &mut Vec<u8>,
+        parts: &InvocationParts<'_>,
+        arguments: &dyn ArgumentList,
+    ) -> Result<(), EncodeError> {
+        undo_on_error(out, |out| match self.kind {
+            Protocol::Json => json::write_invocation(out, parts, arguments),
+            Protocol::MessagePack => msgpack::write_invocation(out, self.compression, parts, arguments),
+        })
     }
 
     /// Appends a StreamItem.
@@ -151,8 +196,10 @@ impl HubProtocol {
         invocation_id: &str,
         item: &T,
     ) -> Result<(), EncodeError> {
-        let _ = (out, invocation_id, item);
-        todo!("by protocol")
+        undo_on_error(out, |out| match self.kind {
+            Protocol::Json => json::write_stream_item(out, invocation_id, item),
+            Protocol::MessagePack => msgpack::write_stream_item(out, self.compression, invocation_id, item),
+        })
     }
 
     /// Appends a Completion that carries a result. `&()` writes the null result of a method that returns nothing.
@@ -165,32 +212,191 @@ impl HubProtocol {
         invocation_id: &str,
         result: &T,
     ) -> Result<(), EncodeError> {
-        let _ = (out, invocation_id, result);
-        todo!("by protocol")
+        undo_on_error(out, |out| match self.kind {
+            Protocol::Json => json::write_completion_result(out, invocation_id, result),
+            Protocol::MessagePack => {
+                msgpack::write_completion_result(out, self.compression, invocation_id, result)
+            }
+        })
+    }
+
+    /// Appends a Completion whose result is already encoded: a client result that another server asked for.
+    ///
+    /// # Errors
+    /// The result is in the format of the other protocol; `out` is as it was.
+    pub fn write_completion_raw(
+        &self,
+        out: &mut Vec<u8>,
+        invocation_id: &str,
+        result: Payload<'_>,
+    ) -> Result<(), EncodeError> {
+        self.write_message(
+            out,
+            &Message::Completion {
+                headers: Headers::default(),
+                invocation_id: invocation_id.into(),
+                error: None,
+                result: Some(result),
+            },
+        )
     }
 
     /// Appends a Completion with neither result nor error: the end of a stream.
     pub fn write_completion_void(&self, out: &mut Vec<u8>, invocation_id: &str) {
-        let _ = (out, invocation_id);
-        todo!("by protocol")
+        match self.kind {
+            Protocol::Json => json::write_completion_void(out, invocation_id),
+            Protocol::MessagePack => msgpack::write_completion_void(out, invocation_id),
+        }
     }
 
     /// Appends a Completion that carries an error. An empty text is written as the reference does: JSON leaves it
     /// out, MessagePack writes it.
     pub fn write_completion_error(&self, out: &mut Vec<u8>, invocation_id: &str, error: &str) {
-        let _ = (out, invocation_id, error);
-        todo!("by protocol")
+        match self.kind {
+            Protocol::Json => json::write_completion_error(out, invocation_id, error),
+            Protocol::MessagePack => msgpack::write_completion_error(out, invocation_id, error),
+        }
+    }
+
+    /// Appends a CancelInvocation.
+    pub fn write_cancel_invocation(&self, out: &mut Vec<u8>, invocation_id: &str) {
+        match self.kind {
+            Protocol::Json => json::write_cancel_invocation(out, invocation_id),
+            Protocol::MessagePack => msgpack::write_cancel_invocation(out, invocation_id),
+        }
     }
 
     /// Appends a Ping.
     pub fn write_ping(&self, out: &mut Vec<u8>) {
-        let _ = out;
-        todo!("by protocol")
+        match self.kind {
+            Protocol::Json => json::write_ping(out),
+            Protocol::MessagePack => msgpack::write_ping(out),
+        }
     }
 
     /// Appends a Close.
     pub fn write_close(&self, out: &mut Vec<u8>, error: Option<&str>, allow_reconnect: bool) {
-        let _ = (out, error, allow_reconnect);
-        todo!("by protocol")
+        match self.kind {
+            Protocol::Json => json::write_close(out, error, allow_reconnect),
+            Protocol::MessagePack => msgpack::write_close(out, error, allow_reconnect),
+        }
+    }
+
+    /// Appends an Ack (stateful reconnect).
+    pub fn write_ack(&self, out: &mut Vec<u8>, sequence_id: i64) {
+        match self.kind {
+            Protocol::Json => json::write_ack(out, sequence_id),
+            Protocol::MessagePack => msgpack::write_ack(out, sequence_id),
+        }
+    }
+
+    /// Appends a Sequence (stateful reconnect).
+    pub fn write_sequence(&self, out: &mut Vec<u8>, sequence_id: i64) {
+        match self.kind {
+            Protocol::Json => json::write_sequence(out, sequence_id),
+            Protocol::MessagePack => msgpack::write_sequence(out, sequence_id),
+        }
+    }
+
+    /// Appends a message as it was read, payloads unchanged. Headers and stream ids are written too.
+    ///
+    /// # Errors
+    /// A payload is in the format of the other protocol, or the message is [`Message::Unknown`]; `out` is as it was.
+    pub fn write_message(&self, out: &mut Vec<u8>, message: &Message<'_>) -> Result<(), EncodeError> {
+        check_writable(self.kind, message)?;
+        match self.kind {
+            Protocol::Json => json::write_message(out, message),
+            Protocol::MessagePack => msgpack::write_message(out, message),
+        }
+        Ok(())
+    }
+
+    /// Appends one value in the protocol's payload format: bytes for a [`Payload`].
+    ///
+    /// # Errors
+    /// The value cannot be serialised; `out` is as it was.
+    pub fn write_value<T: Serialize + ?Sized>(
+        &self,
+        out: &mut Vec<u8>,
+        value: &T,
+    ) -> Result<(), EncodeError> {
+        undo_on_error(out, |out| match self.kind {
+            Protocol::Json => json::write_value(out, value),
+            Protocol::MessagePack => msgpack::write_value(out, self.compression, value),
+        })
+    }
+
+    /// Appends an argument array in the protocol's payload format: bytes for an [`crate::Arguments`].
+    ///
+    /// # Errors
+    /// An argument cannot be serialised; `out` is as it was.
+    pub fn write_arguments(
+        &self,
+        out: &mut Vec<u8>,
+        arguments: &dyn ArgumentList,
+    ) -> Result<(), EncodeError> {
+        undo_on_error(out, |out| match self.kind {
+            Protocol::Json => json::write_arguments(out, arguments),
+            Protocol::MessagePack => msgpack::write_arguments(out, self.compression, arguments),
+        })
+    }
+}
+
+/// Everything but the arguments of an Invocation or StreamInvocation that is to be written.
+#[derive(Debug, Clone, Copy)]
+pub struct InvocationParts<'a> {
+    /// Whether it is a StreamInvocation.
+    pub streaming: bool,
+    /// Message headers; not written when empty.
+    pub headers: Option<&'a Headers<'a>>,
+    /// Present when the peer is to answer. Required by the peer for a StreamInvocation.
+    pub invocation_id: Option<&'a str>,
+    /// The method.
+    pub target: &'a str,
+    /// Ids of the streams that will follow. JSON writes `Some(&[])` as an empty list and leaves `None` out.
+    pub stream_ids: Option<&'a [Cow<'a, str>]>,
+}
+
+impl<'a> InvocationParts<'a> {
+    /// An Invocation without headers and streams.
+    pub const fn new(invocation_id: Option<&'a str>, target: &'a str) -> Self {
+        Self { streaming: false, headers: None, invocation_id, target, stream_ids: None }
+    }
+}
+
+fn undo_on_error(
+    out: &mut Vec<u8>,
+    write: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,
+) -> Result<(), EncodeError> {
+    let before = out.len();
+    let result = write(out);
+    if result.is_err() {
+        out.truncate(before);
+    }
+    result
+}
+
+fn check_writable(kind: Protocol, message: &Message<'_>) -> Result<(), EncodeError> {
+    let payload = match message {
+        Message::Invocation(i) | Message::StreamInvocation(i) => {
+            if let Some(fault) = i.arguments.fault() {
+                return Err(EncodeError::new(kind.name(), fault));
+            }
+            Some(i.arguments.protocol())
+        }
+        Message::StreamItem { item, .. } => Some(item.protocol()),
+        Message::Completion { result, .. } => result.map(|r| r.protocol()),
+        Message::Unknown { kind: number } => {
+            let reason = format_args!("messages of type {number} are unknown");
+            return Err(EncodeError::new(kind.name(), reason));
+        }
+        _ => None,
+    };
+    match payload {
+        Some(other) if other != kind => {
+            let reason = format_args!("the payload is {}; decode it and write the value", other.name());
+            Err(EncodeError::new(kind.name(), reason))
+        }
+        _ => Ok(()),
     }
 }

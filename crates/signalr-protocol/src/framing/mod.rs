@@ -1,0 +1,3 @@
+//! Where one message ends and the next begins: `text` for JSON and the handshake, `binary` for MessagePack.
+
+pub(crate) mod text;
