@@ -1,0 +1,377 @@
+//! The queue between senders and one connection's socket, with the socket's write half under the same lock.
+//!
+//! Owns order, byte counts, the slow-client rule and waiting for room. Does not frame, does not decide who receives,
+//! does not close sockets. Frames come from [`Connection`](crate::Connection); bytes leave through a
+//! [`DirectWriter`] or through [`Outbox::write_with`].
+
+use bytes::Bytes;
+use std::io::{self, IoSlice};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What one system call carries at most.
+const MAX_SLICES: usize = 64;
+const MAX_BATCH: usize = 64 * 1024;
+/// Small frames of one connection share a buffer up to this size.
+const SHARED_BUFFER: usize = 16 * 1024;
+/// The queue keeps room for this many frames while idle.
+const IDLE_CAPACITY: usize = 4;
+
+/// A socket that can be written to without waiting. Implemented by transports whose bytes need no further work.
+pub trait DirectWriter: Send + Sync {
+    /// Writes what fits now. `WouldBlock` when nothing does. Called under the outbox's lock by any thread; must not
+    /// block and must not call back into the connection.
+    ///
+    /// # Errors
+    /// The socket's own error; the connection is then ended.
+    fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+}
+
+/// When a client counts as slow, and how long a sender waits for it. Part of
+/// [`ConnectionOptions`](crate::ConnectionOptions).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OutboxLimits {
+    /// Queued bytes above which a client that also makes no progress for [`stall`](Self::stall) is slow, and above
+    /// which sends to a single client wait. Default 1 MiB.
+    pub soft: usize,
+    /// Queued bytes above which a client is slow at once. Default 16 MiB.
+    pub hard: usize,
+    /// How long a write may make no progress before the client is slow, above `soft`. Default 2 s.
+    pub stall: Duration,
+    /// How long a send to a single client waits for room, and after which a stuck write ends the connection whatever
+    /// is queued (the reference's `TransportSendTimeout`). Default 10 s.
+    pub send_timeout: Duration,
+    /// What happens to a slow client.
+    pub policy: SlowClientPolicy,
+}
+
+impl Default for OutboxLimits {
+    fn default() -> Self {
+        Self {
+            soft: 1 << 20,
+            hard: 16 << 20,
+            stall: Duration::from_secs(2),
+            send_timeout: Duration::from_secs(10),
+            policy: SlowClientPolicy::Disconnect,
+        }
+    }
+}
+
+/// What happens to a slow client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum SlowClientPolicy {
+    /// Its connection is ended, counted and logged.
+    #[default]
+    Disconnect,
+}
+
+/// What a push did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pushed {
+    /// Queued, and nobody has promised to write yet: the caller must see to it.
+    First,
+    /// Queued; somebody will write.
+    Queued,
+    /// The client is slow by the rule; nothing was queued.
+    Slow,
+    /// The connection has ended; nothing was queued.
+    Closed,
+}
+
+/// What a flush left behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flushed {
+    /// Nothing: all is written.
+    Empty,
+    /// The socket is full: wait until it is writable.
+    Blocked,
+    /// More could be written; the budget of this turn is used up.
+    More,
+}
+
+enum Chunk {
+    Shared(Bytes),
+    Owned(Vec<u8>),
+}
+
+impl Chunk {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Chunk::Shared(bytes) => bytes,
+            Chunk::Owned(bytes) => bytes,
+        }
+    }
+}
+
+#[derive(Default)]
+struct Inner {
+    queue: Vec<Chunk>,
+    /// How much of the queue's front is written: whole chunks, and bytes of the next one.
+    done: usize,
+    offset: usize,
+    queued: usize,
+    /// Somebody has promised to flush: the current turn, or the connection's task.
+    promised: bool,
+    closed: bool,
+    stalled_since: Option<Instant>,
+    task: Option<Waker>,
+    room: Vec<Waker>,
+    writer: Option<Arc<dyn DirectWriter>>,
+}
+
+pub(crate) struct Outbox {
+    inner: Mutex<Inner>,
+}
+
+impl Outbox {
+    pub(crate) fn new() -> Self {
+        Self { inner: Mutex::new(Inner::default()) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Nothing in here panics between two states, so a poisoned lock still guards a sound queue.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_writer(&self, writer: Option<Arc<dyn DirectWriter>>) {
+        self.lock().writer = writer;
+    }
+
+    pub(crate) fn set_task(&self, waker: &Waker) {
+        let mut inner = self.lock();
+        if !inner.task.as_ref().is_some_and(|task| task.will_wake(waker)) {
+            inner.task = Some(waker.clone());
+        }
+    }
+
+    pub(crate) fn wake_task(&self) {
+        let task = self.lock().task.clone();
+        if let Some(task) = task {
+            task.wake();
+        }
+    }
+
+    pub(crate) fn push(&self, frame: Bytes, limits: &OutboxLimits) -> Pushed {
+        let mut inner = self.lock();
+        if let Some(refused) = inner.refuses(frame.len(), limits) {
+            return refused;
+        }
+        inner.queued += frame.len();
+        inner.queue.push(Chunk::Shared(frame));
+        inner.promise()
+    }
+
+    /// Pushes a frame that `write` appends to a buffer; small frames share one allocation.
+    pub(crate) fn push_with(&self, limits: &OutboxLimits, write: impl FnOnce(&mut Vec<u8>)) -> Pushed {
+        let mut inner = self.lock();
+        if let Some(refused) = inner.refuses(0, limits) {
+            return refused;
+        }
+        let before;
+        let after;
+        match inner.queue.last_mut() {
+            Some(Chunk::Owned(buffer)) if buffer.len() < SHARED_BUFFER => {
+                before = buffer.len();
+                write(buffer);
+                after = buffer.len();
+            }
+            _ => {
+                let mut buffer = Vec::new();
+                write(&mut buffer);
+                before = 0;
+                after = buffer.len();
+                inner.queue.push(Chunk::Owned(buffer));
+            }
+        }
+        inner.queued += after - before;
+        inner.promise()
+    }
+
+    /// Writes with `write` until all is written, the socket is full, or `rounds` system calls were made. Clears the
+    /// promise unless something is left.
+    pub(crate) fn write_with(
+        &self,
+        rounds: usize,
+        limits: &OutboxLimits,
+        mut write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
+    ) -> io::Result<Flushed> {
+        let mut inner = self.lock();
+        inner.flush(rounds, limits, &mut write)
+    }
+
+    /// As [`Outbox::write_with`] into the direct writer; `None` when there is none.
+    pub(crate) fn flush(&self, rounds: usize, limits: &OutboxLimits) -> Option<io::Result<Flushed>> {
+        let mut inner = self.lock();
+        let writer = inner.writer.clone()?;
+        Some(inner.flush(rounds, limits, &mut |slices| writer.try_write(slices)))
+    }
+
+    /// Whether the client is slow now, without a push: asked by the heartbeat.
+    pub(crate) fn is_slow(&self, limits: &OutboxLimits, now: Instant) -> Option<Stall> {
+        let inner = self.lock();
+        let stalled = now.saturating_duration_since(inner.stalled_since?);
+        if inner.queued > limits.soft && stalled >= limits.stall {
+            Some(Stall::Slow)
+        } else if stalled >= limits.send_timeout {
+            Some(Stall::Stuck)
+        } else {
+            None
+        }
+    }
+
+    pub(crate) fn poll_room(&self, limits: &OutboxLimits, cx: &mut Context<'_>) -> Poll<()> {
+        let mut inner = self.lock();
+        if inner.closed || inner.queued <= limits.soft {
+            return Poll::Ready(());
+        }
+        if !inner.room.iter().any(|waker| waker.will_wake(cx.waker())) {
+            inner.room.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    pub(crate) fn queued(&self) -> usize {
+        self.lock().queued
+    }
+
+    /// Nothing more is taken; what is queued is still written.
+    pub(crate) fn close(&self) {
+        let mut inner = self.lock();
+        inner.closed = true;
+        inner.wake_room();
+    }
+
+    /// Throws away what is queued and takes nothing more. Returns how many bytes were dropped.
+    pub(crate) fn discard(&self) -> usize {
+        let mut inner = self.lock();
+        let dropped = inner.queued;
+        inner.closed = true;
+        inner.clear();
+        inner.wake_room();
+        dropped
+    }
+}
+
+/// Why the heartbeat finds a connection stuck.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stall {
+    Slow,
+    Stuck,
+}
+
+impl Inner {
+    fn refuses(&self, more: usize, limits: &OutboxLimits) -> Option<Pushed> {
+        if self.closed {
+            return Some(Pushed::Closed);
+        }
+        let queued = self.queued + more;
+        if queued <= limits.soft {
+            return None;
+        }
+        let stalled = self.stalled_since.is_some_and(|since| since.elapsed() >= limits.stall);
+        (stalled || queued > limits.hard).then_some(Pushed::Slow)
+    }
+
+    fn promise(&mut self) -> Pushed {
+        if std::mem::replace(&mut self.promised, true) { Pushed::Queued } else { Pushed::First }
+    }
+
+    fn flush(
+        &mut self,
+        rounds: usize,
+        limits: &OutboxLimits,
+        write: &mut dyn FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
+    ) -> io::Result<Flushed> {
+        for _ in 0..rounds {
+            if self.done == self.queue.len() {
+                break;
+            }
+            match self.write_batch(write) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => self.advance(written, limits),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.stalled_since.get_or_insert_with(Instant::now);
+                    self.compact();
+                    return Ok(Flushed::Blocked);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if self.done < self.queue.len() {
+            self.compact();
+            return Ok(Flushed::More);
+        }
+        self.clear();
+        self.promised = false;
+        Ok(Flushed::Empty)
+    }
+
+    fn write_batch(&self, write: &mut dyn FnMut(&[IoSlice<'_>]) -> io::Result<usize>) -> io::Result<usize> {
+        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+        let mut count = 0;
+        let mut bytes = 0;
+        let mut offset = self.offset;
+        for chunk in &self.queue[self.done..] {
+            if count == MAX_SLICES || bytes >= MAX_BATCH {
+                break;
+            }
+            let slice = &chunk.bytes()[offset..];
+            offset = 0;
+            bytes += slice.len();
+            slices[count] = IoSlice::new(slice);
+            count += 1;
+        }
+        write(&slices[..count])
+    }
+
+    fn advance(&mut self, mut written: usize, limits: &OutboxLimits) {
+        self.stalled_since = None;
+        self.queued -= written.min(self.queued);
+        while written > 0 && self.done < self.queue.len() {
+            let left = self.queue[self.done].bytes().len() - self.offset;
+            if written < left {
+                self.offset += written;
+                break;
+            }
+            written -= left;
+            self.offset = 0;
+            // The chunk's memory is given back now, its place in the queue later.
+            self.queue[self.done] = Chunk::Owned(Vec::new());
+            self.done += 1;
+        }
+        if self.queued <= limits.soft {
+            self.wake_room();
+        }
+    }
+
+    /// Forgets the places of written chunks, so that a queue that never runs empty does not grow.
+    fn compact(&mut self) {
+        if self.done >= MAX_SLICES && self.done * 2 >= self.queue.len() {
+            self.queue.drain(..self.done);
+            self.done = 0;
+        }
+    }
+
+    fn clear(&mut self) {
+        if self.queue.capacity() > IDLE_CAPACITY {
+            self.queue = Vec::new();
+        } else {
+            self.queue.clear();
+        }
+        self.done = 0;
+        self.offset = 0;
+        self.queued = 0;
+        self.stalled_since = None;
+    }
+
+    fn wake_room(&mut self) {
+        for waker in std::mem::take(&mut self.room) {
+            waker.wake();
+        }
+    }
+}
