@@ -1,0 +1,76 @@
+// Connections of the official client, over WebSockets, in both protocols; and every connection a test opened is
+// stopped at its end.
+
+import * as signalR from '@microsoft/signalr';
+import { MessagePackHubProtocol } from '@microsoft/signalr-protocol-msgpack';
+import { Inbox, deferred, within } from './wait.mjs';
+
+const LOG = signalR.LogLevel[process.env.SIGNALR_TEST_LOG ?? 'None'];
+
+export const PROTOCOLS = [
+  { name: 'json', make: () => new signalR.JsonHubProtocol() },
+  { name: 'messagepack', make: () => new MessagePackHubProtocol() },
+];
+
+/** Builds a connection that is not started yet. `test` is the test context that owns it. */
+export function build(test, url, protocol, options = {}) {
+  const { reconnect, ...transport } = options;
+  const builder = new signalR.HubConnectionBuilder()
+    .withUrl(url, { transport: signalR.HttpTransportType.WebSockets, ...transport })
+    .withHubProtocol(protocol.make())
+    .configureLogging(LOG);
+  if (reconnect) builder.withAutomaticReconnect(reconnect);
+  const connection = builder.build();
+  test.after(() => connection.stop());
+  return connection;
+}
+
+/** Builds and starts one. */
+export async function connect(test, url, protocol, options) {
+  const connection = build(test, url, protocol, options);
+  await within(connection.start(), `a connection to ${url}`);
+  return connection;
+}
+
+/** Collects the payloads that arrive for one client method. */
+export function inbox(connection, method) {
+  const box = new Inbox();
+  connection.on(method, (...args) => box.push(args.length === 1 ? args[0] : args));
+  return box;
+}
+
+/** Collects a server stream: items as they come, and how it ended ('complete', or the error). */
+export function collect(stream) {
+  const items = new Inbox();
+  const end = deferred();
+  const subscription = stream.subscribe({
+    next: (item) => items.push(item),
+    complete: () => end.resolve('complete'),
+    error: (error) => end.resolve(error),
+  });
+  return { items, ended: () => within(end.promise, 'the end of a stream'), cancel: () => subscription.dispose() };
+}
+
+/** Resolves with the error (or undefined) once the connection has closed for good. */
+export function closed(connection) {
+  const end = deferred();
+  connection.onclose((error) => end.resolve(error));
+  return () => within(end.promise, 'the connection to close');
+}
+
+/** The text of the error with which `promise` fails. */
+export async function failure(promise) {
+  try {
+    await within(promise, 'a failure');
+  } catch (error) {
+    return error.message;
+  }
+  throw new Error('It was expected to fail, and it succeeded.');
+}
+
+/** Runs `body` once for each protocol, as a test of its own. */
+export function eachProtocol(suite, name, body) {
+  for (const protocol of PROTOCOLS) {
+    suite(`${name} (${protocol.name})`, (test) => body(test, protocol));
+  }
+}

@@ -1,0 +1,95 @@
+// Starts servers as child processes and ends exactly those. A server is ready when it prints its address.
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import path from 'node:path';
+import { deferred, within } from './wait.mjs';
+
+const HERE = path.dirname(fileURLToPath(import.meta.url));
+const TARGET = path.resolve(process.env.CARGO_TARGET_DIR || path.join(HERE, '../../../target'), 'debug');
+const STDERR_KEPT = 16_384;
+
+export const PEER_BIN = binary('SIGNALR_PEER_BIN', 'peer');
+export const CHAT_BIN = binary('SIGNALR_CHAT_BIN', 'chat');
+
+const running = new Set();
+process.on('exit', () => running.forEach((server) => server.child.kill('SIGKILL')));
+
+/** The test hubs: our own peer, or the reference, whichever SIGNALR_PEER_BIN names. `port` 0 is any free one. */
+export function startPeer(flags = [], port = 0) {
+  const args = ['serve', '--urls', `http://127.0.0.1:${port}`, ...flags];
+  return Server.start(PEER_BIN, args, /^Now listening on: http:\/\/127\.0\.0\.1:(\d+)$/);
+}
+
+/** The chat example. */
+export function startChat(port = 0) {
+  return Server.start(CHAT_BIN, ['--port', String(port)], /^Chat is ready: http:\/\/127\.0\.0\.1:(\d+)$/);
+}
+
+class Server {
+  constructor(child, stderr) {
+    this.child = child;
+    this.stderr = stderr;
+    this.port = 0;
+  }
+
+  static async start(command, args, ready) {
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const server = new Server(child, keepTail(child.stderr));
+    running.add(server);
+    const started = deferred();
+    child.once('error', ({ message }) => started.reject(new Error(`${command} does not start (is it built?): ${message}`)));
+    child.once('exit', (code, signal) => {
+      running.delete(server);
+      started.reject(new Error(`${command} ended early (${code ?? signal}): ${server.stderr.text}`));
+    });
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      const match = ready.exec(line);
+      if (match) started.resolve(Number(match[1]));
+    });
+    try {
+      server.port = await within(started.promise, `${command} to print its address`);
+    } catch (error) {
+      await server.kill();
+      throw error;
+    }
+    return server;
+  }
+
+  get url() {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  /** Cuts it off as a crash would. Does nothing when it has ended already. */
+  kill() {
+    return this.#end('SIGKILL');
+  }
+
+  /** Asks it to end, as a process manager does. Resolves with the exit code. */
+  terminate() {
+    return this.#end('SIGTERM');
+  }
+
+  async #end(signal) {
+    const { child } = this;
+    if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return child.exitCode;
+    const ended = once(child, 'exit');
+    child.kill(signal);
+    const [code] = await within(ended, `process ${child.pid} to end after ${signal}`);
+    return code;
+  }
+}
+
+function binary(variable, name) {
+  return path.resolve(process.env[variable] || path.join(TARGET, name));
+}
+
+function keepTail(stream) {
+  const tail = { text: '' };
+  stream.setEncoding('utf8').on('data', (text) => {
+    tail.text = (tail.text + text).slice(-STDERR_KEPT);
+  });
+  return tail;
+}
