@@ -1,2 +1,56 @@
-//! placeholder
-fn main() {}
+//! The workspace's own commands: `cargo xtask <command>`.
+//!
+//! Owns the command line and the exit code, nothing else: each command lives in the file of its name. Commands print to
+//! standard output, progress goes to standard error, and a command that found something wrong exits with 1.
+
+mod ci;
+mod counts;
+mod process;
+mod setup;
+mod suites;
+mod summary;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Commands of the signalr workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
+struct Cli {
+    /// Show the whole output of every tool, not only progress and the end of what failed
+    #[arg(long, short, global = true)]
+    verbose: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install what the tests need and this machine lacks (Redis, Chromium, Node and Python packages)
+    Setup,
+    /// Set up, build, and run every test suite, real clients included
+    Test(test::Options),
+    /// Everything that must hold before a change lands: format, lints, docs, rules, then `test`
+    Ci,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    process::set_verbose(cli.verbose);
+    let outcome = match cli.command {
+        Command::Setup => setup::run(),
+        Command::Test(options) => test::run(&options),
+        Command::Ci => ci::run(),
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
