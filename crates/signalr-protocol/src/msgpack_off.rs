@@ -104,3 +104,7 @@ pub(crate) fn decode_value<T: DeserializeOwned>(_span: &[u8]) -> Result<T, BindE
 fn off() -> EncodeError {
     EncodeError::new("messagepack", OFF)
 }
+
+pub(crate) fn check_value(_span: &[u8]) -> Result<(), ProtocolError> {
+    Err(ProtocolError::invalid_data(OFF))
+}

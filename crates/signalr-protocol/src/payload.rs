@@ -4,7 +4,7 @@
 //! come from the parsers; the types come from the hub method.
 
 use crate::arguments::FromArguments;
-use crate::error::BindError;
+use crate::error::{BindError, ProtocolError};
 use crate::protocol::Protocol;
 use crate::{json, msgpack};
 use serde::de::DeserializeOwned;
@@ -46,6 +46,19 @@ impl<'a> Payload<'a> {
     /// The value as it was received.
     pub const fn bytes(&self) -> &'a [u8] {
         self.span
+    }
+
+    /// Whether the span holds exactly one value: for whoever passes it on, or drops it, without decoding it. JSON
+    /// was checked when the message was parsed; a MessagePack value may be missing or damaged, which [`Self::decode`]
+    /// notices too.
+    ///
+    /// # Errors
+    /// It does not; the reference closes the connection with this error.
+    pub fn check(&self) -> Result<(), ProtocolError> {
+        match self.protocol {
+            Protocol::Json => Ok(()),
+            Protocol::MessagePack => msgpack::check_value(self.span),
+        }
     }
 
     /// Reads the value.
