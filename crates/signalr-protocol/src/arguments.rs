@@ -56,11 +56,6 @@ impl<'a> PayloadWriter<'a> {
         Self { out, protocol, compression, written: 0 }
     }
 
-    /// How many values have been written.
-    pub(crate) fn written(&self) -> usize {
-        self.written
-    }
-
     /// Appends one argument.
     ///
     /// # Errors

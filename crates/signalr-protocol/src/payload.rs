@@ -21,6 +21,8 @@ pub struct Payload<'a> {
 pub struct Arguments<'a> {
     protocol: Protocol,
     span: &'a [u8],
+    /// What the same property said before, in a message that says it more than once: the reference binds it too.
+    earlier: Option<&'a [u8]>,
     fault: Option<&'static str>,
 }
 
@@ -29,6 +31,7 @@ pub struct Arguments<'a> {
 pub struct OwnedArguments {
     protocol: Protocol,
     span: Box<[u8]>,
+    earlier: Option<Box<[u8]>>,
     fault: Option<&'static str>,
 }
 
@@ -76,12 +79,17 @@ impl<'a> Payload<'a> {
 impl<'a> Arguments<'a> {
     /// A span that holds exactly one array of the protocol's format.
     pub const fn new(protocol: Protocol, span: &'a [u8]) -> Self {
-        Self { protocol, span, fault: None }
+        Self { protocol, span, earlier: None, fault: None }
+    }
+
+    pub(crate) const fn with_earlier(mut self, earlier: Option<&'a [u8]>) -> Self {
+        self.earlier = earlier;
+        self
     }
 
     /// Arguments that cannot be bound, with the reason (MessagePack: no array where the arguments should be).
     pub const fn broken(protocol: Protocol, fault: &'static str) -> Self {
-        Self { protocol, span: &[], fault: Some(fault) }
+        Self { protocol, span: &[], earlier: None, fault: Some(fault) }
     }
 
     /// The format of the bytes.
@@ -104,18 +112,31 @@ impl<'a> Arguments<'a> {
     /// # Errors
     /// Their number or one of their types does not fit; the text is the reference's (B-4.3).
     pub fn decode<T: FromArguments>(&self) -> Result<T, BindError> {
+        if let Some(earlier) = self.earlier {
+            T::from_arguments(Arguments::new(self.protocol, earlier))?;
+        }
         T::from_arguments(*self)
     }
 
     /// Copies the bytes.
     pub fn to_owned(&self) -> OwnedArguments {
-        OwnedArguments { protocol: self.protocol, span: self.span.into(), fault: self.fault }
+        OwnedArguments {
+            protocol: self.protocol,
+            span: self.span.into(),
+            earlier: self.earlier.map(Into::into),
+            fault: self.fault,
+        }
     }
 }
 
 impl OwnedArguments {
     /// The same arguments, borrowed.
     pub fn as_arguments(&self) -> Arguments<'_> {
-        Arguments { protocol: self.protocol, span: &self.span, fault: self.fault }
+        Arguments {
+            protocol: self.protocol,
+            span: &self.span,
+            earlier: self.earlier.as_deref(),
+            fault: self.fault,
+        }
     }
 }

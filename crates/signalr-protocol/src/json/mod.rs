@@ -1,128 +1,24 @@
-//! The JSON hub protocol (B-4): bytes to messages and back.
+//! The JSON hub protocol (B-4): text to messages and back.
+//!
+//! `scan` reads tokens, `parse` and `message` the envelope, `de` and `decode` the payloads; `write`, `format` and
+//! `escape` go the other way. Framing is `framing::text`.
 
-#![expect(clippy::todo, reason = "skeleton, being filled")]
+mod de;
+mod decode;
+mod escape;
+mod format;
+mod keys;
+mod message;
+mod parse;
+pub(crate) mod scan;
+mod write;
 
-use crate::arguments::ArgumentList;
-use crate::error::{BindError, EncodeError, ProtocolError};
-use crate::message::Message;
-use crate::protocol::InvocationParts;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
-/// Reads the argument array value by value; the count is checked before the first.
-pub(crate) struct ArgumentReader<'a> {
-    span: &'a [u8],
-}
-
-impl<'a> ArgumentReader<'a> {
-    pub(crate) fn new(span: &'a [u8], expected: usize) -> Result<Self, BindError> {
-        let _ = expected;
-        Ok(Self { span })
-    }
-
-    pub(crate) fn next<T: DeserializeOwned>(&mut self) -> Result<T, BindError> {
-        let _ = self.span;
-        todo!()
-    }
-
-    pub(crate) fn finish(self) -> Result<(), BindError> {
-        Ok(())
-    }
-}
-
-pub(crate) fn split(input: &[u8]) -> Option<(&[u8], usize)> {
-    let _ = input;
-    todo!()
-}
-
-pub(crate) fn parse(body: &[u8]) -> Result<Message<'_>, ProtocolError> {
-    let _ = body;
-    todo!()
-}
-
-/// Types 1 and 4; use `PayloadWriter::new(out, Protocol::Json, Compression::None)` for the arguments.
-pub(crate) fn write_invocation(
-    out: &mut Vec<u8>,
-    parts: &InvocationParts<'_>,
-    arguments: &dyn ArgumentList,
-) -> Result<(), EncodeError> {
-    let _ = (out, parts, arguments);
-    todo!()
-}
-
-pub(crate) fn write_stream_item<T: Serialize + ?Sized>(
-    out: &mut Vec<u8>,
-    invocation_id: &str,
-    item: &T,
-) -> Result<(), EncodeError> {
-    let _ = (out, invocation_id, item);
-    todo!()
-}
-
-pub(crate) fn write_completion_result<T: Serialize + ?Sized>(
-    out: &mut Vec<u8>,
-    invocation_id: &str,
-    result: &T,
-) -> Result<(), EncodeError> {
-    let _ = (out, invocation_id, result);
-    todo!()
-}
-
-pub(crate) fn write_completion_void(out: &mut Vec<u8>, invocation_id: &str) {
-    let _ = (out, invocation_id);
-    todo!()
-}
-
-pub(crate) fn write_completion_error(out: &mut Vec<u8>, invocation_id: &str, error: &str) {
-    let _ = (out, invocation_id, error);
-    todo!()
-}
-
-pub(crate) fn write_cancel_invocation(out: &mut Vec<u8>, invocation_id: &str) {
-    let _ = (out, invocation_id);
-    todo!()
-}
-
-pub(crate) fn write_ping(out: &mut Vec<u8>) {
-    let _ = out;
-    todo!()
-}
-
-pub(crate) fn write_close(out: &mut Vec<u8>, error: Option<&str>, allow_reconnect: bool) {
-    let _ = (out, error, allow_reconnect);
-    todo!()
-}
-
-pub(crate) fn write_ack(out: &mut Vec<u8>, sequence_id: i64) {
-    let _ = (out, sequence_id);
-    todo!()
-}
-
-pub(crate) fn write_sequence(out: &mut Vec<u8>, sequence_id: i64) {
-    let _ = (out, sequence_id);
-    todo!()
-}
-
-/// Any message with its payload spans as they are; the caller has checked that they are JSON and that the
-/// type is known.
-pub(crate) fn write_message(out: &mut Vec<u8>, message: &Message<'_>) {
-    let _ = (out, message);
-    todo!()
-}
-
-/// One payload value, compressed if asked for.
-pub(crate) fn write_value<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Result<(), EncodeError> {
-    let _ = (out, value);
-    todo!()
-}
-
-/// The argument array alone.
-pub(crate) fn write_arguments(out: &mut Vec<u8>, arguments: &dyn ArgumentList) -> Result<(), EncodeError> {
-    let _ = (out, arguments);
-    todo!()
-}
-
-pub(crate) fn decode_value<T: DeserializeOwned>(span: &[u8]) -> Result<T, BindError> {
-    let _ = span;
-    todo!()
-}
+pub(crate) use crate::framing::text::split;
+pub(crate) use decode::{ArgumentReader, decode_value};
+pub(crate) use format::write_value;
+pub(crate) use parse::parse;
+pub(crate) use write::{
+    write_ack, write_arguments, write_cancel_invocation, write_close, write_completion_error,
+    write_completion_result, write_completion_void, write_invocation, write_message, write_ping,
+    write_sequence, write_stream_item,
+};
