@@ -56,6 +56,12 @@ impl<'a> PayloadWriter<'a> {
         Self { out, protocol, compression, written: 0 }
     }
 
+    /// How many values have been written.
+    #[cfg(feature = "messagepack")]
+    pub(crate) fn written(&self) -> usize {
+        self.written
+    }
+
     /// Appends one argument.
     ///
     /// # Errors

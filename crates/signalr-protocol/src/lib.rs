@@ -23,6 +23,7 @@
 mod arguments;
 mod error;
 mod framing;
+pub mod handshake;
 mod json;
 mod message;
 #[cfg(feature = "messagepack")]
@@ -30,8 +31,10 @@ mod msgpack;
 #[cfg(not(feature = "messagepack"))]
 #[path = "msgpack_off.rs"]
 mod msgpack;
+pub mod negotiate;
 mod payload;
 mod protocol;
+pub mod sse;
 
 pub use arguments::{ArgumentList, DynamicArguments, FromArguments, PayloadWriter};
 pub use error::{BindError, EncodeError, ProtocolError, ProtocolErrorKind};

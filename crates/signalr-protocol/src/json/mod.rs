@@ -15,8 +15,9 @@ mod write;
 
 pub(crate) use crate::framing::text::split;
 pub(crate) use decode::{ArgumentReader, decode_value};
+pub(crate) use escape::write_string;
 pub(crate) use format::write_value;
-pub(crate) use parse::parse;
+pub(crate) use parse::{int32, mismatch, open_object, parse, string, text_fault};
 pub(crate) use write::{
     write_ack, write_arguments, write_cancel_invocation, write_close, write_completion_error,
     write_completion_result, write_completion_void, write_invocation, write_message, write_ping,

@@ -95,18 +95,12 @@ impl From<Malformed> for ProtocolError {
 /// Takes the `{` of a document that must be an object (also used by the handshake).
 pub(crate) fn open_object(scanner: &mut Scanner<'_>) -> Result<(), ProtocolError> {
     scanner.skip_white_space();
-    let name = match scanner.token()? {
-        Token::Object => {
-            scanner.bump();
-            return Ok(());
-        }
-        Token::Array => "Array",
-        Token::String => "String",
-        Token::Number => "Number",
-        Token::True => "True",
-        Token::False => "False",
-        Token::Null => "Null",
-    };
+    let token = scanner.token()?;
+    if token == Token::Object {
+        scanner.bump();
+        return Ok(());
+    }
+    let name = token.name();
     Err(mismatch(scanner, format!("Unexpected JSON Token Type '{name}'. Expected a JSON Object.")))
 }
 
@@ -225,11 +219,7 @@ fn read_stream_ids<'a>(scanner: &mut Scanner<'a>) -> Result<Option<Vec<Cow<'a, s
                 continue;
             }
             Token::Null => return Err(mismatch(scanner, "Null value for 'streamIds' is not valid.")),
-            Token::Object => "StartObject",
-            Token::Array => "StartArray",
-            Token::Number => "Number",
-            Token::True => "True",
-            Token::False => "False",
+            other => other.reader_name(),
         };
         let text = format!("Cannot get the value of a token type '{other}' as a string.");
         return Err(ProtocolError::new(ProtocolErrorKind::InvalidOperation, text));

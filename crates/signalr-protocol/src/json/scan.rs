@@ -25,6 +25,30 @@ pub(crate) enum Token {
     Null,
 }
 
+impl Token {
+    /// The name of the kind as the reference says it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Token::Object => "Object",
+            Token::Array => "Array",
+            Token::String => "String",
+            Token::Number => "Number",
+            Token::True => "True",
+            Token::False => "False",
+            Token::Null => "Null",
+        }
+    }
+
+    /// The name of the reader's token, which differs for containers.
+    pub(crate) const fn reader_name(self) -> &'static str {
+        match self {
+            Token::Object => "StartObject",
+            Token::Array => "StartArray",
+            other => other.name(),
+        }
+    }
+}
+
 /// A cursor over JSON text.
 #[derive(Debug, Clone)]
 pub(crate) struct Scanner<'a> {
