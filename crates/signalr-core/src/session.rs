@@ -10,6 +10,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::time::Instant;
 
+/// How much is read ahead of a busy driver (the reference's `ApplicationMaxBufferSize`).
+const READ_AHEAD: usize = 64 * 1024;
+
 /// A connection together with its driver. Lives on the connection's task.
 pub struct Session {
     connection: Arc<Connection>,
@@ -41,9 +44,11 @@ impl Session {
         &self.connection
     }
 
-    /// Whether the transport should read now. While false, leave bytes in the socket: that slows the peer down.
+    /// Whether the transport should read now. While false, leave bytes in the socket: that slows the peer down. A driver
+    /// that is busy still lets up to 64 KiB in, so that a peer that leaves is noticed meanwhile.
     pub fn wants_input(&self) -> bool {
-        self.end.is_none() && self.input_end.is_none() && self.driver.wants_input()
+        let open = self.end.is_none() && self.input_end.is_none();
+        open && (self.pending.len() < READ_AHEAD || self.driver.wants_input())
     }
 
     /// Bytes from the peer, in order. They are used in place when nothing waits before them; what the driver leaves is
