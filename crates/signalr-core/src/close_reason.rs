@@ -35,6 +35,8 @@ pub enum CloseReason {
     BackplaneFailed,
     /// A message could not be written for this client.
     WriteFailed,
+    /// Another server sent a message without a form for this client's protocol.
+    ProtocolUnavailable,
 }
 
 impl CloseReason {
@@ -52,7 +54,14 @@ impl CloseReason {
 
     /// Whether the Close message carries an error text.
     pub const fn is_error(self) -> bool {
-        matches!(self, Self::ConnectFailed | Self::ProtocolError | Self::ClientTimeout | Self::WriteFailed)
+        matches!(
+            self,
+            Self::ConnectFailed
+                | Self::ProtocolError
+                | Self::ClientTimeout
+                | Self::WriteFailed
+                | Self::ProtocolUnavailable
+        )
     }
 
     /// Whether what is queued is thrown away: the client does not read, so waiting for it is pointless.
@@ -86,6 +95,7 @@ impl CloseReason {
             Self::ServerShutdown => "server_shutdown",
             Self::BackplaneFailed => "backplane_failed",
             Self::WriteFailed => "write_failed",
+            Self::ProtocolUnavailable => "protocol_unavailable",
         }
     }
 }

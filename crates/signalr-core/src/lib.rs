@@ -29,8 +29,9 @@ mod session;
 mod turn;
 
 pub use backplane::{
-    Backplane, BackplaneError, BackplaneErrorKind, BackplaneHub, BackplaneMessage, BackplaneSink, BackplaneState, Events,
-    GroupAction, GroupCommand, HubJoin, InvocationMessage, Outcome, Payloads, StateSender, Subscribed, Subscribing, Ticket, TicketSender, Topic,
+    Backplane, BackplaneError, BackplaneErrorKind, BackplaneHub, BackplaneMessage, BackplaneSink,
+    BackplaneState, Events, GroupAction, GroupCommand, HubJoin, InvocationMessage, Outcome, Payloads,
+    StateSender, Subscribed, Subscribing, Ticket, TicketSender, Topic,
 };
 pub use close_reason::CloseReason;
 pub use connect_info::{ConnectInfo, RequestHead, TransportKind, User};
@@ -40,7 +41,8 @@ pub use handler::{ConnectionDriver, ConnectionHandler, InputEnd, WorkEnd};
 pub use heartbeat::{Heartbeat, Ticks};
 pub use ids::{ConnectionId, new_id};
 pub use manager::{
-    Completed, DeliveryOrder, GroupError, HubLifetimeManager, InvokeError, ManagerOptions, RawResult, SendError, Target,
+    Completed, DeliveryOrder, GroupError, HubLifetimeManager, InvokeError, ManagerOptions, RawResult,
+    SendError, Target,
 };
 pub use outbox::{DirectWriter, Flushed, OutboxLimits, SlowClientPolicy};
 pub use outgoing::{OutgoingMessage, ProtocolSet};
