@@ -43,7 +43,12 @@ impl RawResult {
         let mut out = Vec::new();
         match (&self.error, &self.value) {
             (Some(error), _) => protocol.write_completion_error(&mut out, id, error),
-            (None, Some(value)) => protocol.write_completion_raw(&mut out, id, value),
+            (None, Some(value)) => {
+                let value = Payload::new(self.protocol, value);
+                if let Err(error) = protocol.write_completion_raw(&mut out, id, value) {
+                    protocol.write_completion_error(&mut out, id, &error.to_string());
+                }
+            }
             (None, None) => protocol.write_completion_void(&mut out, id),
         }
         out.into()
