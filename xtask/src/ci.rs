@@ -3,15 +3,15 @@
 //! Owns the order and the time budgets of the checks. Each check is a tool that exits with 0 or not, or another command of ours.
 
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
 use crate::counts::Counts;
 use crate::process::{self, Job};
 use crate::summary::{Row, StepResult, Summary};
-use crate::test;
 use crate::workspace::{Workspace, cargo, find_program};
+use crate::{deny, layers, test, tidy};
 
 /// The command.
 pub(crate) fn run() -> Result<bool> {
@@ -20,6 +20,9 @@ pub(crate) fn run() -> Result<bool> {
     let mut summary = Summary::default();
     let all = ["--workspace", "--all-targets", "--all-features"];
     tool(&workspace, &mut summary, "fmt", 60, cargo_command(&["fmt", "--all", "--check"]))?;
+    own(&mut summary, "check-layers", layers::run);
+    own(&mut summary, "tidy", || tidy::run(&tidy::Options::default()));
+    own(&mut summary, "deny", || deny::run(&workspace));
     let mut clippy = cargo_command(&["clippy"]);
     clippy.args(all).args(["--keep-going", "--", "-D", "warnings"]);
     tool(&workspace, &mut summary, "clippy", 1200, clippy)?;
@@ -51,6 +54,21 @@ fn tool(
     };
     summary.push(Row { name: name.to_owned(), took: outcome.took, budget: Some(budget), result });
     Ok(())
+}
+
+/// Runs another command of ours as one step.
+fn own(summary: &mut Summary, name: &str, command: impl FnOnce() -> Result<bool>) {
+    let started = Instant::now();
+    let failed = |because: String| StepResult::Failed { counts: Counts::default(), because };
+    let result = match command() {
+        Ok(true) => StepResult::Ok { note: String::new() },
+        Ok(false) => failed(format!("see above, or run `cargo xtask {name}`")),
+        Err(error) => {
+            println!("{error:#}");
+            failed(format!("{error:#}").lines().next().unwrap_or_default().to_owned())
+        }
+    };
+    summary.push(Row { name: name.to_owned(), took: started.elapsed(), budget: None, result });
 }
 
 /// A minimal tool chain has neither rustfmt nor clippy.

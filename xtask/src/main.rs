@@ -5,11 +5,14 @@
 
 mod ci;
 mod counts;
+mod deny;
+mod layers;
 mod process;
 mod setup;
 mod suites;
 mod summary;
 mod test;
+mod tidy;
 mod workspace;
 
 use std::process::ExitCode;
@@ -35,6 +38,12 @@ enum Command {
     Test(test::Options),
     /// Everything that must hold before a change lands: format, lints, docs, rules, then `test`
     Ci,
+    /// Check that crates depend only downwards and show no foreign types
+    CheckLayers,
+    /// Check licences and sources of every dependency against deny.toml
+    Deny,
+    /// Check the house rules: headers, lengths, no sleep, no unwrap, manifests
+    Tidy(tidy::Options),
 }
 
 fn main() -> ExitCode {
@@ -44,6 +53,9 @@ fn main() -> ExitCode {
         Command::Setup => setup::run(),
         Command::Test(options) => test::run(&options),
         Command::Ci => ci::run(),
+        Command::CheckLayers => layers::run(),
+        Command::Deny => workspace::Workspace::load().and_then(|workspace| deny::run(&workspace)),
+        Command::Tidy(options) => tidy::run(&options),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
