@@ -32,8 +32,9 @@ pub(super) struct Fields<'a> {
     pub(super) target: Option<Cow<'a, str>>,
     pub(super) error: Option<Cow<'a, str>>,
     pub(super) arguments: Option<&'a [u8]>,
-    /// The first arguments when there were several: the reference binds them too.
+    /// Arguments that were replaced by later ones after the reference would have bound them: after the target.
     pub(super) earlier_arguments: Option<&'a [u8]>,
+    arguments_follow_target: bool,
     pub(super) item: Option<&'a [u8]>,
     pub(super) result: Option<&'a [u8]>,
     pub(super) stream_ids: Option<Vec<Cow<'a, str>>>,
@@ -80,8 +81,11 @@ impl<'a> Fields<'a> {
         if scanner.token()? != Token::Array {
             return Err(mismatch(scanner, "Expected 'arguments' to be of type Array."));
         }
-        self.earlier_arguments = self.earlier_arguments.or(self.arguments);
+        if self.arguments_follow_target && self.earlier_arguments.is_none() {
+            self.earlier_arguments = self.arguments;
+        }
         self.arguments = Some(scanner.skip_value(1)?);
+        self.arguments_follow_target = self.target.is_some();
         Ok(())
     }
 }
