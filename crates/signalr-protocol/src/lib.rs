@@ -35,6 +35,7 @@ pub mod negotiate;
 mod payload;
 mod protocol;
 pub mod sse;
+pub mod values;
 
 pub use arguments::{ArgumentList, DynamicArguments, FromArguments, PayloadWriter};
 pub use error::{BindError, EncodeError, ProtocolError, ProtocolErrorKind};

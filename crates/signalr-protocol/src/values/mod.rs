@@ -1,0 +1,41 @@
+//! Values whose form .NET fixes: dates, GUIDs, byte strings, time spans, decimals, characters.
+//!
+//! Owns types and serde helper modules with which one Rust field is right in both protocols. A module goes into
+//! `#[serde(with = "signalr_protocol::values::timestamp")]`; a type is used directly and works inside `Option`, `Vec`
+//! and as a hub method's parameter. The protocol is told apart by serde's `is_human_readable`, which only JSON
+//! answers with `true`.
+//!
+//! | .NET | type, module | JSON | MessagePack |
+//! | --- | --- | --- | --- |
+//! | `DateTime` | [`Timestamp`], [`timestamp`] (`SystemTime`) | ISO 8601 with `Z` | timestamp extension (-1) |
+//! | `DateTimeOffset` | [`OffsetDate`] | ISO 8601 with offset | `[local clock as timestamp, minutes]` |
+//! | `TimeSpan` | [`TimeSpan`], [`time_span`] (`Duration`) | `[-][d.]hh:mm:ss[.fffffff]` | integer, 100 ns ticks |
+//! | `Guid` | [`Guid`], [`guid`] (`[u8; 16]`), `uuid` (feature `uuid`) | 36 characters | 36 characters |
+//! | `byte[]` | [`Binary`], [`bytes`](mod@bytes) (`Vec<u8>`, ...) | base64 | bin; str is read too |
+//! | `decimal` | [`Decimal`] | number, digits kept | string |
+//! | `char` | [`character`] (`char`) | string of one character | integer, UTF-16 unit |
+//!
+//! Not here because serde does it already: an enum of unit variants is written and read by **name**, which is
+//! MessagePack-CSharp's default (System.Text.Json's default is the number: give the .NET enum a
+//! `JsonStringEnumConverter`, or use an integer in Rust). Structs are maps with their field names as declared; .NET
+//! members are usually in Pascal case there: `#[serde(rename_all = "PascalCase")]`, with `alias` for JSON's camel case.
+//! `Uri` and `Version` are strings. What one member holds never decides the form of another.
+
+pub mod bytes;
+pub mod character;
+mod date;
+mod decimal;
+mod extension;
+pub mod guid;
+mod offset_date;
+pub mod time_span;
+pub mod timestamp;
+#[cfg(feature = "uuid")]
+pub mod uuid;
+
+pub use bytes::Binary;
+pub use decimal::{Decimal, DecimalError};
+pub use guid::{Guid, GuidError};
+pub use offset_date::OffsetDate;
+pub use time_span::TimeSpan;
+pub use timestamp::Timestamp;
