@@ -2,6 +2,7 @@
 //!
 //! Compressed values are read as stream items, which is where a peer would send them. What this crate compresses is
 //! read back by itself; with `SIGNALR_DOTNET_PEER` naming the reference program also by MessagePack-CSharp.
+#![allow(clippy::expect_used, reason = "helpers of a test")]
 #![cfg(feature = "lz4")]
 
 #[path = "support/messagepack.rs"]

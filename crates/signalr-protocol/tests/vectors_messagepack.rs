@@ -3,6 +3,7 @@
 //! The data is the answer of ASP.NET Core's MessagePack protocol (its fields are explained in the file). Looks up
 //! targets, streams and pending results as the caller of this crate would; everything else is the crate's. Prints one
 //! line per section and fails when an entry fails.
+#![allow(clippy::expect_used, reason = "helpers of a test")]
 #![cfg(feature = "messagepack")]
 
 #[path = "support/messagepack.rs"]

@@ -5,16 +5,14 @@
 //! Spans come from `parse`, types from the hub method. Never allocates for a length that the bytes cannot hold, never
 //! nests deeper than the reference does, and keeps received contents out of its error texts.
 
+use super::access::{Extension, Items, Variant};
 use super::cursor::{Cursor, Fault, Integer, NIL, lossy};
+use super::decode_error::{DecodeError, MAX_DEPTH};
 use super::parse::ARGUMENTS_LENGTH;
 use crate::error::BindError;
-use serde::de::value::{BorrowedBytesDeserializer, CowStrDeserializer, I8Deserializer, SeqDeserializer};
-use serde::de::{
-    DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Expected, IntoDeserializer, MapAccess,
-    SeqAccess, Unexpected, VariantAccess, Visitor,
-};
+use serde::de::value::{CowStrDeserializer, SeqDeserializer};
+use serde::de::{DeserializeOwned, Deserializer, IntoDeserializer, Visitor};
 use std::borrow::Cow;
-use std::fmt;
 
 /// Reads the argument array value by value; the count is checked before the first.
 pub(crate) struct ArgumentReader<'a> {
@@ -61,8 +59,8 @@ fn decode<T: DeserializeOwned>(cursor: &mut Cursor<'_>) -> Result<T, DecodeError
 }
 
 /// serde's view of a span.
-struct Decoder<'de> {
-    cursor: Cursor<'de>,
+pub(super) struct Decoder<'de> {
+    pub(super) cursor: Cursor<'de>,
     /// How many more arrays and maps may be opened.
     levels: u16,
     /// How many more wrappers without bytes of their own: options and newtypes.
@@ -103,12 +101,12 @@ impl<'de> Decoder<'de> {
         visitor.visit_newtype_struct(Extension { kind: Some(kind), data: Some(data) })
     }
 
-    fn visit_array<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, DecodeError> {
+    pub(super) fn visit_array<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, DecodeError> {
         let left = self.cursor.array_len()?;
         self.nested(left, |items| visitor.visit_seq(items))
     }
 
-    fn visit_pairs<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, DecodeError> {
+    pub(super) fn visit_pairs<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, DecodeError> {
         let left = self.cursor.map_len()?;
         self.nested(left, |items| visitor.visit_map(items))
     }
@@ -289,190 +287,4 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
     serde::forward_to_deserialize_any! { bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char unit }
 }
 
-/// The items of an array or the pairs of a map.
-struct Items<'a, 'de> {
-    decoder: &'a mut Decoder<'de>,
-    left: usize,
-    announced: usize,
-}
-
-impl<'de> SeqAccess<'de> for &mut Items<'_, 'de> {
-    type Error = DecodeError;
-
-    fn next_element_seed<T: DeserializeSeed<'de>>(
-        &mut self,
-        seed: T,
-    ) -> Result<Option<T::Value>, DecodeError> {
-        if self.left == 0 {
-            return Ok(None);
-        }
-        self.left -= 1;
-        seed.deserialize(&mut *self.decoder).map(Some)
-    }
-
-    fn size_hint(&self) -> Option<usize> {
-        Some(self.left.min(self.announced))
-    }
-}
-
-impl<'de> MapAccess<'de> for &mut Items<'_, 'de> {
-    type Error = DecodeError;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, DecodeError> {
-        if self.left == 0 {
-            return Ok(None);
-        }
-        self.left -= 1;
-        seed.deserialize(&mut *self.decoder).map(Some)
-    }
-
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, DecodeError> {
-        seed.deserialize(&mut *self.decoder)
-    }
-
-    fn size_hint(&self) -> Option<usize> {
-        Some(self.left.min(self.announced))
-    }
-}
-
-/// An enum variant that carries a value: `{name: value}`.
-struct Variant<'a, 'de> {
-    decoder: &'a mut Decoder<'de>,
-}
-
-impl<'de> EnumAccess<'de> for Variant<'_, 'de> {
-    type Error = DecodeError;
-    type Variant = Self;
-
-    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), DecodeError> {
-        let name = seed.deserialize(&mut *self.decoder)?;
-        Ok((name, self))
-    }
-}
-
-impl<'de> VariantAccess<'de> for Variant<'_, 'de> {
-    type Error = DecodeError;
-
-    fn unit_variant(self) -> Result<(), DecodeError> {
-        match self.decoder.cursor.byte()? {
-            NIL => Ok(()),
-            other => Err(Fault::Code(other).into()),
-        }
-    }
-
-    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, DecodeError> {
-        seed.deserialize(self.decoder)
-    }
-
-    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, DecodeError> {
-        self.decoder.visit_array(visitor)
-    }
-
-    fn struct_variant<V: Visitor<'de>>(
-        self,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, DecodeError> {
-        self.decoder.visit_pairs(visitor)
-    }
-}
-
-/// An extension as rmp-serde shows it: a newtype around (type, data).
-struct Extension<'de> {
-    kind: Option<i8>,
-    data: Option<&'de [u8]>,
-}
-
-impl<'de> Deserializer<'de> for Extension<'de> {
-    type Error = DecodeError;
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        visitor.visit_seq(self)
-    }
-
-    fn is_human_readable(&self) -> bool {
-        false
-    }
-
-    serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
-        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
-    }
-}
-
-impl<'de> SeqAccess<'de> for Extension<'de> {
-    type Error = DecodeError;
-
-    fn next_element_seed<T: DeserializeSeed<'de>>(
-        &mut self,
-        seed: T,
-    ) -> Result<Option<T::Value>, DecodeError> {
-        if let Some(kind) = self.kind.take() {
-            return seed.deserialize(I8Deserializer::new(kind)).map(Some);
-        }
-        self.data.take().map(|data| seed.deserialize(BorrowedBytesDeserializer::new(data))).transpose()
-    }
-}
-
-/// Why a value does not fit. Says which types met, never what was received.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-struct DecodeError(Box<str>);
-
-impl DecodeError {
-    fn text(text: &str) -> Self {
-        Self(text.into())
-    }
-
-    fn depth() -> Self {
-        Self(format!("nested deeper than {MAX_DEPTH} levels").into())
-    }
-}
-
-impl From<Fault> for DecodeError {
-    fn from(fault: Fault) -> Self {
-        Self(fault.to_string().into())
-    }
-}
-
-impl serde::de::Error for DecodeError {
-    fn custom<T: fmt::Display>(message: T) -> Self {
-        Self(message.to_string().into())
-    }
-
-    fn invalid_type(unexpected: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self(format!("invalid type: {}, expected {expected}", kind_of(unexpected)).into())
-    }
-
-    fn invalid_value(unexpected: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self(format!("invalid value: {}, expected {expected}", kind_of(unexpected)).into())
-    }
-
-    fn unknown_variant(_: &str, expected: &'static [&'static str]) -> Self {
-        Self(format!("unknown variant, expected one of {expected:?}").into())
-    }
-
-    fn unknown_field(_: &str, expected: &'static [&'static str]) -> Self {
-        Self(format!("unknown field, expected one of {expected:?}").into())
-    }
-}
-
-/// The type of a received value without the value.
-fn kind_of(unexpected: Unexpected<'_>) -> &'static str {
-    match unexpected {
-        Unexpected::Bool(_) => "boolean",
-        Unexpected::Unsigned(_) | Unexpected::Signed(_) => "integer",
-        Unexpected::Float(_) => "float",
-        Unexpected::Char(_) | Unexpected::Str(_) => "string",
-        Unexpected::Bytes(_) => "bytes",
-        Unexpected::Unit | Unexpected::Option => "nil",
-        Unexpected::NewtypeStruct => "extension",
-        Unexpected::Seq => "array",
-        Unexpected::Map => "map",
-        _ => "another value",
-    }
-}
-
-/// As deep as the reference's reader goes.
-const MAX_DEPTH: u16 = 500;
 const EMPTY_ARRAY: u8 = 0x90;

@@ -1,10 +1,12 @@
 //! The MessagePack hub protocol (B-5): bytes to messages and back.
 //!
-//! Joins the parts and owns none of them: `cursor` reads bounded bytes, `parse` envelopes, `decode` payloads, `write`
+//! Joins the parts and owns none of them: `cursor` reads bounded bytes, `parse` envelopes, `decode` (with `access` and `decode_error`) payloads, `write`
 //! everything that is sent, `lz4` the compressed form of payloads. Frames are in `framing::binary`.
 
+mod access;
 mod cursor;
 mod decode;
+mod decode_error;
 #[cfg(feature = "lz4")]
 pub(crate) mod lz4;
 mod parse;
