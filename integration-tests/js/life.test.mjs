@@ -6,7 +6,7 @@ import WebSocket from 'ws';
 import * as signalR from '@microsoft/signalr';
 import { startPeer } from './support/server.mjs';
 import { build, closed, collect, connect, eachProtocol, failure, inbox } from './support/client.mjs';
-import { Inbox, within } from './support/wait.mjs';
+import { Inbox, poll, within } from './support/wait.mjs';
 
 const QUICK = ['--keep-alive-ms', '1000', '--client-timeout-ms', '3000'];
 const RETRY = { nextRetryDelayInMilliseconds: () => 100 };
@@ -60,7 +60,8 @@ eachProtocol(test, 'stop ends the connection on both sides', async (t, protocol)
   await one.stop();
   assert.equal(await end(), undefined);
   assert.equal(one.state, signalR.HubConnectionState.Disconnected);
-  await gone(server, (ids) => !ids.some(({ user }) => user === 'stopper'));
+  const forgotten = async () => !(await connectionsOf(server)).some(({ user }) => user === 'stopper');
+  await poll(forgotten, 'the server to forget the connection');
   await other.invoke('SendUser', 'stopper', 'Note', 'nobody hears this');
 });
 
@@ -174,13 +175,7 @@ function life(connection) {
   return events;
 }
 
-/** Waits until the connections that the server reports satisfy `ready`. */
-async function gone({ url }, ready) {
-  const poll = async () => {
-    for (;;) {
-      const info = await (await fetch(`${url}/control/info`)).json();
-      if (ready(info.ids)) return;
-    }
-  };
-  await within(poll(), 'the server to forget a connection');
+/** The connections that a server has, by its own report. */
+async function connectionsOf({ url }) {
+  return (await (await fetch(`${url}/control/info`)).json()).ids;
 }

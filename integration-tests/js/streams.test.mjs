@@ -1,8 +1,7 @@
-// Streams from server to client and from client to server: items, end, cancel, errors.
+// Streams from server to client: items, end, cancel, errors.
 
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
-import * as signalR from '@microsoft/signalr';
 import { startPeer } from './support/server.mjs';
 import { collect, connect, eachProtocol, failure, inbox } from './support/client.mjs';
 
@@ -92,34 +91,4 @@ eachProtocol(test, 'an unknown stream and one with too few arguments', async (t,
   assert.equal(unknown.message, "Failed to invoke 'NoSuchStream' due to an error on the server. HubException: Method does not exist.");
   const few = await collect(connection.stream('Counter', 1)).ended();
   assert.equal(few.message, "Failed to invoke 'Counter' due to an error on the server.");
-});
-
-eachProtocol(test, 'a client stream is read to its end', async (t, protocol) => {
-  const connection = await connect(t, `${server.url}/scale`, protocol);
-  const numbers = new signalR.Subject();
-  const sum = connection.invoke('Sum', numbers);
-  for (let i = 1; i <= 100; i += 1) numbers.next(i);
-  numbers.complete();
-  assert.equal(await sum, 5_050);
-});
-
-eachProtocol(test, 'a client stream that fails fails the call', async (t, protocol) => {
-  const connection = await connect(t, `${server.url}/testhub`, protocol);
-  const words = new signalR.Subject();
-  const text = connection.invoke('StreamingConcat', words);
-  words.next('a');
-  words.error(new Error('the pen broke'));
-  assert.match(await failure(text), /^An unexpected error occurred invoking 'StreamingConcat' on the server\. HubException: .*the pen broke/);
-});
-
-eachProtocol(test, 'a client stream comes back as a server stream', async (t, protocol) => {
-  const connection = await connect(t, `${server.url}/scale`, protocol);
-  const numbers = new signalR.Subject();
-  const stream = collect(connection.stream('Relay', numbers));
-  numbers.next(1);
-  await stream.items.take(1);
-  numbers.next(2);
-  numbers.complete();
-  assert.equal(await stream.ended(), 'complete');
-  assert.deepEqual(stream.items.items, [1, 2]);
 });

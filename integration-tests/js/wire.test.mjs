@@ -4,6 +4,7 @@ import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { startPeer } from './support/server.mjs';
 import { END, HANDSHAKE, PACK_HANDSHAKE, RawSocket, refusedUpgrade } from './support/raw.mjs';
+import { poll } from './support/wait.mjs';
 
 let server;
 let strict;
@@ -69,7 +70,10 @@ test('a connection that has ended is unknown', async (t) => {
   const raw = await RawSocket.handshaken(t, `${server.url}/scale?id=${connectionToken}`);
   raw.socket.close();
   await raw.closed();
-  assert.equal((await refusedUpgrade(`${server.url}/scale?id=${connectionToken}`)).status, 404);
+  // Until its clean-up is through it counts as in use.
+  const again = async () => (await refusedUpgrade(`${server.url}/scale?id=${connectionToken}`)).status;
+  await poll(async () => (await again()) === 404, 'the connection to be forgotten');
+  assert.equal(await again(), 404);
 });
 
 test('no sub-protocol is chosen, whatever is asked for', async (t) => {
@@ -134,9 +138,15 @@ test('rubbish closes the connection with an error', async (t) => {
 });
 
 test('a text frame that is no UTF-8 is refused by the WebSocket itself', async (t) => {
-  const raw = await RawSocket.handshaken(t, `${server.url}/scale`);
-  raw.socket.send(Buffer.from([0xc3, 0x28]), { binary: false });
-  assert.equal((await raw.closed()).code, 1007);
+  // The reference cuts the connection right behind its Close frame, so that the frame is sometimes lost (1006).
+  const codes = await poll(async () => {
+    const raw = await RawSocket.handshaken(t, `${server.url}/scale`);
+    raw.socket.send(Buffer.from([0xc3, 0x28]), { binary: false });
+    const { code } = await raw.closed();
+    assert.deepEqual(raw.messages.items.length, 1, 'no hub message comes');
+    return code !== 1006 && [code];
+  }, 'a Close frame');
+  assert.deepEqual(codes, [1007]);
 });
 
 test('a message above the limit', async (t) => {

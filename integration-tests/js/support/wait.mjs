@@ -1,6 +1,7 @@
 // Waiting for something to become true, always with a deadline, never for a fixed time.
 
 const LIMIT_MS = Number(process.env.SIGNALR_TEST_DEADLINE_MS ?? 20_000);
+const POLL_MS = 20;
 
 /** Fails when `promise` has not settled within the limit; `what` says what was waited for. */
 export async function within(promise, what, limit = LIMIT_MS) {
@@ -12,6 +13,24 @@ export async function within(promise, what, limit = LIMIT_MS) {
     return await Promise.race([promise, late]);
   } finally {
     clearTimeout(timer);
+  }
+}
+
+/** Asks again and again until `probe()` gives a truthy value, and resolves with that. */
+export async function poll(probe, what) {
+  let over = false;
+  const ask = async () => {
+    while (!over) {
+      const answer = await probe();
+      if (answer) return answer;
+      await new Promise((resolve) => { setTimeout(resolve, POLL_MS); });
+    }
+    return undefined;
+  };
+  try {
+    return await within(ask(), what);
+  } finally {
+    over = true;
   }
 }
 
