@@ -208,7 +208,7 @@ impl Runner<'_> {
             because.push("tests failed".to_owned());
         }
         Ok(match because.is_empty() {
-            true => StepResult::Passed { counts: sum, note: String::new() },
+            true => StepResult::Passed(sum),
             false => StepResult::Failed { counts: sum, because: because.join("; ") },
         })
     }

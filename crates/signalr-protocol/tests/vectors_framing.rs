@@ -1,5 +1,7 @@
 //! Runs `vectors/framing.json`: where messages begin and end, in both protocols.
 
+#![allow(clippy::unwrap_used, reason = "a panic here is a failed entry")]
+
 mod support;
 
 use serde_json::{Value, json};

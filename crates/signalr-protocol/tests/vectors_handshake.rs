@@ -1,5 +1,7 @@
 //! Runs `vectors/handshake.json`: requests, responses, and what a server answers.
 
+#![allow(clippy::unwrap_used, reason = "a panic here is a failed entry")]
+
 mod support;
 
 use serde_json::{Value, json};

@@ -1,5 +1,7 @@
 //! Runs `vectors/negotiate.json`: written documents, answers to queries, and what a client reads.
 
+#![allow(clippy::unwrap_used, reason = "a panic here is a failed entry")]
+
 mod support;
 
 use serde_json::{Value, json};

@@ -1,5 +1,7 @@
 //! Runs `vectors/sse.json`: events as Server-Sent Events carry them.
 
+#![allow(clippy::unwrap_used, reason = "a panic here is a failed entry")]
+
 mod support;
 
 use signalr_protocol::sse;

@@ -65,7 +65,8 @@ impl<'a> Fields<'a> {
             b"arguments" => self.read_arguments(scanner)?,
             b"error" => self.error = optional_string(scanner, "error")?,
             b"item" => self.item = Some(scanner.skip_value(1)?),
-            b"result" => self.result = Some(scanner.skip_value(1)?),
+            // A result may go on to another server as it is, and the reference's text begins after the colon.
+            b"result" => self.result = Some(scanner.skip_value_with_white_space(1)?),
             b"streamIds" => self.stream_ids = read_stream_ids(scanner)?,
             b"headers" => self.headers = read_headers(scanner)?,
             b"allowReconnect" => self.allow_reconnect = read_allow_reconnect(scanner)?,

@@ -80,6 +80,15 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// Steps back over the white space before the cursor.
+    pub(crate) fn unskip_white_space(&mut self) {
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') =
+            self.position.checked_sub(1).and_then(|before| self.input.get(before))
+        {
+            self.position -= 1;
+        }
+    }
+
     /// Takes one given byte.
     #[inline]
     pub(crate) fn expect(&mut self, byte: u8) -> Result<(), Malformed> {
@@ -221,6 +230,14 @@ impl<'a> Scanner<'a> {
         }
         self.position += text.len();
         Ok(())
+    }
+
+    /// Takes one value and gives its text together with the white space before it. `open` as in `skip_value`.
+    pub(crate) fn skip_value_with_white_space(&mut self, open: u32) -> Result<&'a [u8], Malformed> {
+        let mut before = self.clone();
+        before.unskip_white_space();
+        self.skip_value(open)?;
+        Ok(&self.input[before.position..self.position])
     }
 
     /// Takes one value of any kind and gives its text. `open` is how many containers are open around it.
