@@ -160,12 +160,17 @@ impl Connection {
     /// Cancel safe: nothing is lost by dropping the future.
     pub async fn ready(&self) -> bool {
         let limits = &self.options.outbox;
-        if self.outbox.queued() <= limits.soft {
+        if self.has_room() {
             return true;
         }
         tokio::time::timeout(limits.send_timeout, poll_fn(|cx| self.outbox.poll_room(limits, cx)))
             .await
             .is_ok()
+    }
+
+    /// Whether the client has room for more now.
+    pub fn has_room(&self) -> bool {
+        self.outbox.queued() <= self.options.outbox.soft
     }
 
     /// Bytes that wait for the socket.

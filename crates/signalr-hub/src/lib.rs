@@ -1,1 +1,41 @@
-//! placeholder
+//! Hubs on top of connections: methods that clients call, the clients that hubs call, and the state machine that
+//! speaks the hub protocol.
+//!
+//! There is no HTTP, no socket and no Redis here. A hub is described by a [`HubDefinition`] (the macro `#[hub]` makes
+//! one, [`HubBuilder`] makes one by hand), served by a [`HubEndpoint`], which is a
+//! [`ConnectionHandler`](signalr_core::ConnectionHandler) that any transport can drive.
+//!
+//! # What lives how long
+//!
+//! * The hub value: one for all connections, for as long as the server.
+//! * [`Context`]: one per connection; cheap to clone, `'static`, may be moved into tasks. Its item bag ends with the
+//!   connection.
+//! * A running call: polled by its connection's task, dropped when the connection ends. Work that must outlive the
+//!   connection goes into a task of its own.
+
+mod builder;
+mod clients;
+mod connection;
+mod context;
+mod definition;
+mod endpoint;
+mod error;
+mod groups;
+mod hub_context;
+mod metric;
+mod options;
+mod reply;
+mod stream;
+
+pub use builder::{HubBuilder, MethodHandler, StreamHandler};
+pub use clients::{
+    CallerClients, ClientProxy, HubClients, SingleClient, TypedCallerClients, TypedClient, TypedClients,
+};
+pub use context::{Context, Items};
+pub use definition::{Hub, HubDefinition};
+pub use endpoint::HubEndpoint;
+pub use error::{HubError, HubResult};
+pub use groups::{CallerGroups, Groups};
+pub use hub_context::{HubContext, HubHandle};
+pub use options::{HubOptions, UserIdProvider};
+pub use stream::StreamSink;

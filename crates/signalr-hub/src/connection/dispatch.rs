@@ -1,0 +1,244 @@
+//! From bytes to calls: split, parse, find the method, bind, run (B-7.1 to 7.6, 7.13).
+//!
+//! Owns the checks and their order. Methods are in the hub's definition, running calls in `calls`, answers in `reply`.
+
+use super::calls::Calls;
+use super::ending::Ending;
+use crate::definition::{Call, CallFault, Method, Run};
+use crate::endpoint::HubEndpoint;
+use crate::error::HubError;
+use crate::reply::{Reply, fail_call, refuse};
+use crate::stream::StreamSink;
+use signalr_core::{Completed, RawResult};
+use signalr_protocol::{BindError, Invocation, Message};
+use std::sync::Arc;
+use std::task::Context as TaskContext;
+
+/// What a message did.
+enum Step {
+    Done,
+    /// A plain call that must wait for a slot: nothing of it was used.
+    Blocked,
+    End(Ending),
+}
+
+/// Reads as many whole messages as can be dealt with now. Returns how many bytes were used, and why to end if so.
+pub(super) fn read(
+    calls: &mut Calls,
+    endpoint: &HubEndpoint,
+    input: &[u8],
+    cx: &mut TaskContext<'_>,
+) -> (usize, Option<Ending>) {
+    let protocol = calls.context().inner.protocol;
+    let limit = endpoint.options.maximum_receive_message_size.unwrap_or(usize::MAX);
+    let mut used = 0;
+    calls.blocked = false;
+    loop {
+        let rest = &input[used..];
+        let (body, size) = match protocol.split(rest) {
+            Ok(Some((body, size))) if size <= limit => (body, size),
+            Ok(None) if rest.len() <= limit => break,
+            Ok(_) => return (input.len(), Some(Ending::too_large(limit))),
+            Err(error) => return (input.len(), Some(Ending::protocol(&error))),
+        };
+        let step = match protocol.parse(body) {
+            Ok(message) => message_step(calls, endpoint, message, cx),
+            Err(error) => Step::End(Ending::protocol(&error)),
+        };
+        match step {
+            Step::Done => used += size,
+            Step::Blocked => {
+                calls.blocked = true;
+                break;
+            }
+            Step::End(ending) => return (input.len(), Some(ending)),
+        }
+    }
+    calls.heard();
+    (used, None)
+}
+
+fn message_step(
+    calls: &mut Calls,
+    endpoint: &HubEndpoint,
+    message: Message<'_>,
+    cx: &mut TaskContext<'_>,
+) -> Step {
+    match message {
+        Message::Invocation(invocation) => plain(calls, endpoint, invocation, cx),
+        Message::StreamInvocation(invocation) => streaming(calls, endpoint, invocation, cx),
+        Message::Completion { invocation_id, error, result, .. } => {
+            let result = RawResult::new(calls.context().protocol(), error.as_deref(), result);
+            completion(calls, endpoint, &invocation_id, result)
+        }
+        Message::CancelInvocation { invocation_id, .. } => {
+            calls.cancel_stream(&invocation_id);
+            Step::Done
+        }
+        Message::Ping => {
+            calls.heard_ping();
+            Step::Done
+        }
+        Message::Close { error, .. } => Step::End(Ending::ClientClosed(error.map(Into::into))),
+        // Items of unknown streams, acks and sequences without stateful reconnect, and types of the future have no effect.
+        _ => Step::Done,
+    }
+}
+
+fn completion(calls: &Calls, endpoint: &HubEndpoint, id: &str, result: RawResult) -> Step {
+    let connection = &calls.context().inner.connection;
+    match endpoint.manager.complete(connection, id, result) {
+        Completed::WrongConnection => {
+            let text = format!("Connection ID '{}' is not valid for invocation ID '{id}'.", connection.id());
+            Step::End(Ending::Fault(HubError::named("InvalidOperationException", text)))
+        }
+        _ => Step::Done,
+    }
+}
+
+fn plain(
+    calls: &mut Calls,
+    endpoint: &HubEndpoint,
+    invocation: Invocation<'_>,
+    cx: &mut TaskContext<'_>,
+) -> Step {
+    let id = invocation.invocation_id.as_deref();
+    let Some(method) = endpoint.definition.method(&invocation.target) else {
+        return unknown_method(calls, &invocation);
+    };
+    let Run::Plain(run) = &method.run else {
+        let name = &method.name;
+        let text = format!(
+            "The client attempted to invoke the streaming '{name}' method with a non-streaming invocation."
+        );
+        return wrong_mode(calls, invocation.clone(), method, name, &text);
+    };
+    if let Some(step) = wrong_streams(calls, &invocation, method, &method.name) {
+        return step;
+    }
+    if calls.is_full(&endpoint.options) {
+        return Step::Blocked;
+    }
+    let context = calls.context().clone();
+    let call = Call {
+        context: &context,
+        arguments: invocation.arguments,
+        deferred: invocation.deferred,
+        id,
+        method,
+    };
+    match run(call) {
+        Ok(None) => Step::Done,
+        Ok(Some(work)) => {
+            calls.start(work, None, cx);
+            Step::Done
+        }
+        Err(fault) => call_fault(calls, id, &method.name, fault),
+    }
+}
+
+fn streaming(
+    calls: &mut Calls,
+    endpoint: &HubEndpoint,
+    invocation: Invocation<'_>,
+    cx: &mut TaskContext<'_>,
+) -> Step {
+    let Some(method) = endpoint.definition.method(&invocation.target) else {
+        return unknown_method(calls, &invocation);
+    };
+    // Streaming calls keep the client's spelling in binding failures (B-5.3).
+    let Run::Stream(run) = &method.run else {
+        let text = format!(
+            "The client attempted to invoke the non-streaming '{}' method with a streaming invocation.",
+            method.name
+        );
+        let spelled = invocation.target.clone();
+        return wrong_mode(calls, invocation, method, &spelled, &text);
+    };
+    if let Some(step) = wrong_streams(calls, &invocation, method, &invocation.target) {
+        return step;
+    }
+    let id = invocation.invocation_id.as_deref();
+    if let Err(error) = (method.check)(invocation.arguments) {
+        return call_fault(calls, id, &invocation.target, error.into());
+    }
+    if let Some(error) = invocation.deferred {
+        return Step::End(Ending::protocol(&error));
+    }
+    let Some(id) = id else { return Step::Done };
+    let context = calls.context().clone();
+    let Some(cancel) = calls.open_stream(id) else {
+        refuse(&context, id, &format!("Invocation ID '{id}' is already in use."));
+        return Step::Done;
+    };
+    let sink = StreamSink::new(Reply::new(context.clone(), Some(id), method.clone()), cancel);
+    let call =
+        Call { context: &context, arguments: invocation.arguments, deferred: None, id: Some(id), method };
+    match run(call, sink) {
+        Ok(work) => {
+            calls.start(work, Some(id.into()), cx);
+            Step::Done
+        }
+        Err(fault) => {
+            calls.forget_stream(id);
+            call_fault(calls, Some(id), &invocation.target, fault)
+        }
+    }
+}
+
+fn unknown_method(calls: &Calls, invocation: &Invocation<'_>) -> Step {
+    let error = HubError::new("Method does not exist.");
+    binding_failure(calls, invocation.invocation_id.as_deref(), &invocation.target, &error)
+}
+
+/// A plain call of a streaming method, or the other way round. Binding failures come first.
+fn wrong_mode(
+    calls: &Calls,
+    invocation: Invocation<'_>,
+    method: &Arc<Method>,
+    spelled: &str,
+    text: &str,
+) -> Step {
+    let id = invocation.invocation_id.as_deref();
+    if let Err(error) = (method.check)(invocation.arguments) {
+        return call_fault(calls, id, spelled, error.into());
+    }
+    if let Some(error) = &invocation.deferred {
+        return Step::End(Ending::protocol(error));
+    }
+    if let Some(id) = id {
+        refuse(calls.context(), id, text);
+    }
+    Step::Done
+}
+
+/// Streams from the client that no method of this hub takes.
+fn wrong_streams(calls: &Calls, invocation: &Invocation<'_>, method: &Method, spelled: &str) -> Option<Step> {
+    let sent = invocation.stream_ids.as_ref().map_or(0, Vec::len);
+    if sent == 0 {
+        return None;
+    }
+    let id = invocation.invocation_id.as_deref();
+    if let Err(error) = (method.check)(invocation.arguments) {
+        return Some(call_fault(calls, id, spelled, error.into()));
+    }
+    let error = HubError::new(format!("Client sent {sent} stream(s), Hub method expects 0."));
+    let text = format!("An unexpected error occurred invoking '{}' on the server.", method.name);
+    fail_call(calls.context(), id, &method.name, &text, &error);
+    Some(Step::Done)
+}
+
+fn call_fault(calls: &Calls, id: Option<&str>, method: &str, fault: CallFault) -> Step {
+    match fault {
+        CallFault::Bind(BindError { text, .. }) => {
+            binding_failure(calls, id, method, &HubError::named("InvalidDataException", text))
+        }
+        CallFault::Protocol(error) => Step::End(Ending::protocol(&error)),
+    }
+}
+
+fn binding_failure(calls: &Calls, id: Option<&str>, method: &str, error: &HubError) -> Step {
+    let text = format!("Failed to invoke '{method}' due to an error on the server.");
+    fail_call(calls.context(), id, method, &text, error);
+    Step::Done
+}

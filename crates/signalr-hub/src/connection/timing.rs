@@ -1,0 +1,75 @@
+//! Time in a conversation: handshake time-out, pings, the client's silence (B-3.3, 7.10, 7.11).
+//!
+//! Owns what happens at a tick and when the next one is wanted. Ticks come from the server's heartbeat.
+
+use super::calls::Calls;
+use super::ending::Ending;
+use super::{HubConnection, Phase};
+use crate::options::HubOptions;
+use crate::reply::push;
+use signalr_protocol::handshake::HandshakeRefusal;
+use tokio::time::Instant;
+
+impl HubConnection {
+    pub(super) fn tick(&mut self, now: Instant) {
+        match &mut self.phase {
+            Phase::Handshake => self.refuse(&HandshakeRefusal::Canceled),
+            Phase::Open(calls) => {
+                let options = &self.endpoint.options;
+                if calls.is_silent(options, now) {
+                    self.end(Ending::timed_out());
+                    return;
+                }
+                if self.connection.info().transport.keeps_alive() {
+                    calls.ping(options, now);
+                }
+                self.connection.set_deadline(Some(calls.next_deadline(options)));
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Calls {
+    /// When the next ping is due, or the client's silence becomes too long.
+    pub(super) fn next_deadline(&self, options: &HubOptions) -> Instant {
+        let ping = self.last_ping + options.keep_alive_interval;
+        match self.last_heard {
+            Some(heard) => ping.min(heard + options.client_timeout),
+            None => ping,
+        }
+    }
+
+    /// Something arrived and has been dealt with: the silence starts now.
+    pub(super) fn heard(&mut self) {
+        if let Some(heard) = &mut self.last_heard {
+            *heard = Instant::now();
+        }
+    }
+
+    /// The client pinged: from now on its silence counts.
+    pub(super) fn heard_ping(&mut self) {
+        self.last_heard.get_or_insert_with(Instant::now);
+    }
+
+    fn is_silent(&mut self, options: &HubOptions, now: Instant) -> bool {
+        if self.is_blocked(options) {
+            // What the client has sent meanwhile is not read: its silence cannot be judged.
+            self.last_heard = self.last_heard.map(|_| now);
+        }
+        self.last_heard.is_some_and(|heard| now.saturating_duration_since(heard) >= options.client_timeout)
+    }
+
+    fn ping(&mut self, options: &HubOptions, now: Instant) {
+        if now.saturating_duration_since(self.last_ping) < options.keep_alive_interval {
+            return;
+        }
+        self.last_ping = now;
+        let protocol = self.context().inner.protocol;
+        // Writing a ping cannot fail.
+        let _ = push(self.context(), |out| {
+            protocol.write_ping(out);
+            Ok(())
+        });
+    }
+}

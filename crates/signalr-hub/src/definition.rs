@@ -1,0 +1,256 @@
+//! A hub as data: its name, its methods and its life-cycle hooks.
+//!
+//! Owns the method table and how arguments are bound before a call. Filled by `#[hub]` or by
+//! [`HubBuilder`](crate::HubBuilder); read by the dispatcher.
+
+use crate::context::Context;
+use crate::error::{HubError, HubResult};
+use crate::reply::Reply;
+use crate::stream::StreamSink;
+use futures_util::FutureExt;
+use serde::Serialize;
+use signalr_protocol::{Arguments, BindError, FromArguments, ProtocolError};
+use std::any::TypeId;
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+
+/// Something that can be served at an endpoint. Implemented by `#[hub]` and by [`HubBuilder`](crate::HubBuilder).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no hub",
+    label = "not a hub",
+    note = "put `#[hub]` on its `impl` block, or build one with `HubBuilder::new(\"Name\")`"
+)]
+pub trait Hub: Sized + Send + Sync + 'static {
+    /// The hub's methods and hooks.
+    fn define(self) -> HubDefinition;
+}
+
+pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+type Hook<A> = Arc<dyn Fn(Context, A) -> BoxFuture<HubResult<()>> + Send + Sync>;
+
+/// Why a call was not started.
+pub(crate) enum CallFault {
+    /// The arguments do not fit; the connection goes on.
+    Bind(BindError),
+    /// The client broke the protocol, which shows only now.
+    Protocol(ProtocolError),
+}
+
+impl From<BindError> for CallFault {
+    fn from(error: BindError) -> Self {
+        Self::Bind(error)
+    }
+}
+
+/// One call on its way to its method.
+pub(crate) struct Call<'a> {
+    pub(crate) context: &'a Context,
+    pub(crate) arguments: Arguments<'a>,
+    pub(crate) deferred: Option<ProtocolError>,
+    pub(crate) id: Option<&'a str>,
+    pub(crate) method: &'a Arc<Method>,
+}
+
+impl Call<'_> {
+    fn bind<A: FromArguments>(&mut self) -> Result<A, CallFault> {
+        let arguments = self.arguments.decode()?;
+        match self.deferred.take() {
+            Some(error) => Err(CallFault::Protocol(error)),
+            None => Ok(arguments),
+        }
+    }
+
+    fn reply(&self) -> Reply {
+        Reply::new(self.context.clone(), self.id, self.method.clone())
+    }
+}
+
+type RunPlain = Box<dyn Fn(Call<'_>) -> Result<Option<BoxFuture<()>>, CallFault> + Send + Sync>;
+type RunStream = Box<dyn Fn(Call<'_>, StreamSink) -> Result<BoxFuture<()>, CallFault> + Send + Sync>;
+
+pub(crate) enum Run {
+    Plain(RunPlain),
+    Stream(RunStream),
+}
+
+pub(crate) struct Method {
+    pub(crate) name: Box<str>,
+    pub(crate) run: Run,
+    /// Binds without calling: binding failures come before everything else (B-7.3).
+    pub(crate) check: fn(Arguments<'_>) -> Result<(), BindError>,
+}
+
+/// A hub's name, methods and hooks.
+pub struct HubDefinition {
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) kind: TypeId,
+    pub(crate) connected: Option<Hook<()>>,
+    pub(crate) disconnected: Option<Hook<Option<HubError>>>,
+    exact: HashMap<Box<str>, Arc<Method>>,
+    folded: HashMap<Box<str>, Arc<Method>>,
+    duplicate: Option<Box<str>>,
+}
+
+impl HubDefinition {
+    /// A hub without methods. `H` identifies it for [`HubContext`](crate::HubContext); `name` is its name on the wire.
+    ///
+    /// In a fleet with ASP.NET Core servers the name must be the hub class's full name there: namespace, dot, class.
+    pub fn new<H: 'static>(name: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            name: name.into(),
+            kind: TypeId::of::<H>(),
+            connected: None,
+            disconnected: None,
+            exact: HashMap::new(),
+            folded: HashMap::new(),
+            duplicate: None,
+        }
+    }
+
+    /// The name on the wire.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Identifies the hub's type.
+    pub fn kind(&self) -> TypeId {
+        self.kind
+    }
+
+    /// The wire names of the methods, in no particular order.
+    pub fn method_names(&self) -> impl Iterator<Item = &str> {
+        self.exact.keys().map(AsRef::as_ref)
+    }
+
+    /// A method name that was given twice: names are compared ignoring ASCII case, and there is no overloading. A server
+    /// refuses to be built with such a hub.
+    pub fn duplicate_method(&self) -> Option<&str> {
+        self.duplicate.as_deref()
+    }
+
+    /// Adds a method that answers at once, without a future of its own.
+    pub fn sync_method<A: FromArguments, R: Serialize + Send + 'static>(
+        &mut self,
+        name: &str,
+        method: impl Fn(&Context, A) -> HubResult<R> + Send + Sync + 'static,
+    ) {
+        let run = move |mut call: Call<'_>| {
+            let arguments = call.bind::<A>()?;
+            let result = catch_unwind(AssertUnwindSafe(|| method(call.context, arguments)))
+                .unwrap_or_else(|panic| Err(HubError::panicked(&*panic)));
+            if call.id.is_some() && !call.context.inner.connection.has_room() {
+                let (context, slot) = call.context.with_slot();
+                let reply = Reply::new(context, call.id, call.method.clone());
+                let work: BoxFuture<()> = Box::pin(async move {
+                    reply.complete(result).await;
+                    slot.release();
+                });
+                return Ok(Some(work));
+            }
+            crate::reply::complete_now(call.context, call.id, &call.method.name, result);
+            Ok(None)
+        };
+        self.add::<A>(name, Run::Plain(Box::new(run)));
+    }
+
+    /// Adds a method.
+    pub fn async_method<A, R, F>(
+        &mut self,
+        name: &str,
+        method: impl Fn(Context, A) -> F + Send + Sync + 'static,
+    ) where
+        A: FromArguments,
+        R: Serialize + Send + 'static,
+        F: Future<Output = HubResult<R>> + Send + 'static,
+    {
+        let run = move |mut call: Call<'_>| {
+            let arguments = call.bind::<A>()?;
+            let (context, slot) = call.context.with_slot();
+            let reply = Reply::new(context.clone(), call.id, call.method.clone());
+            let started = catch_unwind(AssertUnwindSafe(|| method(context, arguments)));
+            let future: BoxFuture<()> = Box::pin(async move {
+                let result = match started {
+                    Ok(future) => AssertUnwindSafe(future).catch_unwind().await,
+                    Err(panic) => Err(panic),
+                };
+                reply.complete(result.unwrap_or_else(|panic| Err(HubError::panicked(&*panic)))).await;
+                // Hub code may have kept a copy of the context: the slot is given back here, not when that is dropped.
+                slot.release();
+            });
+            Ok(Some(future))
+        };
+        self.add::<A>(name, Run::Plain(Box::new(run)));
+    }
+
+    /// Adds a method that answers with a stream: it gives the stream, or its error, to the sink.
+    pub fn stream_method<A, F>(
+        &mut self,
+        name: &str,
+        method: impl Fn(Context, A, StreamSink) -> F + Send + Sync + 'static,
+    ) where
+        A: FromArguments,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let run = move |mut call: Call<'_>, sink: StreamSink| {
+            let arguments = call.bind::<A>()?;
+            let reply = call.reply();
+            let started = catch_unwind(AssertUnwindSafe(|| method(call.context.clone(), arguments, sink)));
+            let future: BoxFuture<()> = Box::pin(async move {
+                let ended = match started {
+                    Ok(future) => AssertUnwindSafe(future).catch_unwind().await,
+                    Err(panic) => Err(panic),
+                };
+                if let Err(panic) = ended {
+                    reply.fail_stream(HubError::panicked(&*panic));
+                }
+            });
+            Ok(future)
+        };
+        self.add::<A>(name, Run::Stream(Box::new(run)));
+    }
+
+    /// Sets the hook that runs when a connection has been added and before its first message. An error closes the
+    /// connection; the disconnect hook does not run then.
+    pub fn on_connected<F>(&mut self, hook: impl Fn(Context) -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = HubResult<()>> + Send + 'static,
+    {
+        self.connected = Some(Arc::new(move |context, ()| Box::pin(hook(context))));
+    }
+
+    /// Sets the hook that runs when a connection has ended, with the error that ended it, if one did. The connection is
+    /// still in its groups; sends to it are dropped.
+    pub fn on_disconnected<F>(
+        &mut self,
+        hook: impl Fn(Context, Option<HubError>) -> F + Send + Sync + 'static,
+    ) where
+        F: Future<Output = HubResult<()>> + Send + 'static,
+    {
+        self.disconnected = Some(Arc::new(move |context, error| Box::pin(hook(context, error))));
+    }
+
+    /// Finds a method: by its exact name first, then ignoring ASCII case.
+    pub(crate) fn method(&self, target: &str) -> Option<&Arc<Method>> {
+        self.exact.get(target).or_else(|| self.folded.get(target.to_ascii_lowercase().as_str()))
+    }
+
+    fn add<A: FromArguments>(&mut self, name: &str, run: Run) {
+        let check = |arguments: Arguments<'_>| arguments.decode::<A>().map(drop);
+        let method = Arc::new(Method { name: name.into(), run, check });
+        self.exact.insert(name.into(), method.clone());
+        if self.folded.insert(name.to_ascii_lowercase().into(), method).is_some() {
+            self.duplicate.get_or_insert_with(|| name.into());
+        }
+    }
+}
+
+impl fmt::Debug for HubDefinition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HubDefinition").field("name", &self.name).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,95 @@
+//! The settings of a hub.
+
+use signalr_core::{ConnectInfo, DeliveryOrder, ManagerOptions, ProtocolSet};
+use signalr_protocol::{Compression, Protocol};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Finds the user identifier of a new connection: called once, at the handshake.
+pub type UserIdProvider = Arc<dyn Fn(&ConnectInfo) -> Option<String> + Send + Sync>;
+
+/// Settings of a hub. The defaults are the reference's (B-10.1). Times are checked once per second, so they fire up to
+/// one second late.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct HubOptions {
+    /// How long a client may take for its handshake. Default 15 s.
+    pub handshake_timeout: Duration,
+    /// How often a ping is sent. Default 15 s; keep it at half the client's server time-out or less.
+    pub keep_alive_interval: Duration,
+    /// How long a client that has pinged once may be silent. Default 30 s.
+    pub client_timeout: Duration,
+    /// The largest message taken, framing included, in bytes; `None` takes any size, which lets one client use as much
+    /// memory as it likes. Default 32 KiB.
+    pub maximum_receive_message_size: Option<usize>,
+    /// How many plain calls of one client run at once. Default 1: in order, one after the other. Zero counts as 1.
+    pub maximum_parallel_invocations: usize,
+    /// Whether clients see names and texts of all errors. Default false; turn it on in development only.
+    pub detailed_errors: bool,
+    /// The protocols offered, for clients and for the fleet. Default: all.
+    pub protocols: Vec<Protocol>,
+    /// How MessagePack payloads are written. Default: uncompressed.
+    pub compression: Compression,
+    /// What is promised about order with a backplane. Default [`DeliveryOrder::Ordered`].
+    pub order: DeliveryOrder,
+    /// How long a group change for a connection on another server may take. Default 30 s.
+    pub group_timeout: Duration,
+    /// How long a client may take to answer a question. Default 30 s.
+    pub client_result_timeout: Duration,
+    /// Finds the user identifier. Default: the name-identifier claim of the authenticated user.
+    pub user_id: Option<UserIdProvider>,
+}
+
+impl Default for HubOptions {
+    fn default() -> Self {
+        let manager = ManagerOptions::default();
+        Self {
+            handshake_timeout: Duration::from_secs(15),
+            keep_alive_interval: Duration::from_secs(15),
+            client_timeout: Duration::from_secs(30),
+            maximum_receive_message_size: Some(32 * 1024),
+            maximum_parallel_invocations: 1,
+            detailed_errors: false,
+            protocols: Protocol::ALL.to_vec(),
+            compression: Compression::None,
+            order: DeliveryOrder::default(),
+            group_timeout: manager.group_timeout,
+            client_result_timeout: manager.result_timeout,
+            user_id: None,
+        }
+    }
+}
+
+impl HubOptions {
+    /// Sets the hook that finds the user identifier.
+    pub fn user_id(&mut self, provider: impl Fn(&ConnectInfo) -> Option<String> + Send + Sync + 'static) {
+        self.user_id = Some(Arc::new(provider));
+    }
+
+    pub(crate) fn find_user(&self, info: &ConnectInfo) -> Option<String> {
+        match &self.user_id {
+            Some(provider) => provider(info),
+            None => info.user.as_ref()?.id().map(str::to_owned),
+        }
+    }
+
+    pub(crate) fn manager(&self) -> ManagerOptions {
+        let mut options = ManagerOptions::default();
+        options.protocols = ProtocolSet::new(&self.protocols, self.compression);
+        options.order = self.order;
+        options.group_timeout = self.group_timeout;
+        options.result_timeout = self.client_result_timeout;
+        options
+    }
+}
+
+impl fmt::Debug for HubOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HubOptions")
+            .field("maximum_parallel_invocations", &self.maximum_parallel_invocations)
+            .field("maximum_receive_message_size", &self.maximum_receive_message_size)
+            .field("protocols", &self.protocols)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,128 @@
+//! Answers to invocations: completions with results and errors.
+//!
+//! Owns the texts of failed calls (B-7.2 to 7.5) and the buffer they are written in. The bytes go to the connection's
+//! outbox.
+
+use crate::context::Context;
+use crate::definition::Method;
+use crate::error::{HubError, HubResult};
+use crate::metric;
+use serde::Serialize;
+use signalr_core::CloseReason;
+use signalr_protocol::EncodeError;
+use std::cell::RefCell;
+use std::sync::Arc;
+
+/// The scratch buffer of a thread is given back to the allocator when a message made it larger than this.
+const KEEP: usize = 64 * 1024;
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Writes a message into this thread's buffer and pushes it to the context's connection.
+pub(crate) fn push(
+    context: &Context,
+    write: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,
+) -> Result<(), EncodeError> {
+    let mut buffer = SCRATCH.take();
+    buffer.clear();
+    let written = write(&mut buffer);
+    if written.is_ok() {
+        context.inner.connection.send_payload(&buffer);
+    }
+    if buffer.capacity() <= KEEP {
+        SCRATCH.set(buffer);
+    }
+    written
+}
+
+/// Answers a call without waiting for room.
+pub(crate) fn complete_now<R: Serialize>(
+    context: &Context,
+    id: Option<&str>,
+    method: &str,
+    result: HubResult<R>,
+) {
+    match (result, id) {
+        (Ok(value), Some(id)) => {
+            let protocol = context.inner.protocol;
+            if let Err(error) = push(context, |out| protocol.write_completion_result(out, id, &value)) {
+                context.fail_write(error);
+            }
+        }
+        (Ok(_), None) => {}
+        (Err(error), id) => {
+            let text = format!("An unexpected error occurred invoking '{method}' on the server.");
+            fail_call(context, id, method, &text, &error);
+        }
+    }
+}
+
+/// Logs a failed call and tells the client, if it asked to be told.
+pub(crate) fn fail_call(context: &Context, id: Option<&str>, method: &str, text: &str, error: &HubError) {
+    let hub = context.inner.manager.name();
+    metric::failed_call(hub);
+    tracing::debug!(hub, method, connection = %context.connection_id(), error = error.type_name(), "a hub method failed");
+    if let Some(id) = id {
+        refuse(context, id, &error.detail(text, context.inner.options.detailed_errors));
+    }
+}
+
+/// Tells the client why a call is not carried out, or has failed.
+pub(crate) fn refuse(context: &Context, id: &str, text: &str) {
+    let protocol = context.inner.protocol;
+    // Writing a text cannot fail.
+    let _ = push(context, |out| {
+        protocol.write_completion_error(out, id, text);
+        Ok(())
+    });
+}
+
+/// The answer that a running call owes.
+pub(crate) struct Reply {
+    context: Context,
+    id: Option<Box<str>>,
+    method: Arc<Method>,
+}
+
+impl Reply {
+    pub(crate) fn new(context: Context, id: Option<&str>, method: Arc<Method>) -> Self {
+        Self { context, id: id.map(Into::into), method }
+    }
+
+    pub(crate) fn context(&self) -> &Context {
+        &self.context
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        self.id.as_deref().unwrap_or_default()
+    }
+
+    /// Waits for room, then answers.
+    pub(crate) async fn complete<R: Serialize>(self, result: HubResult<R>) {
+        if self.id.is_some() {
+            self.room().await;
+        }
+        complete_now(&self.context, self.id.as_deref(), &self.method.name, result);
+    }
+
+    /// Waits until the client has room for another message. A client that makes none within the send time-out is ended.
+    pub(crate) async fn room(&self) {
+        if !self.context.inner.connection.ready().await {
+            self.context.inner.connection.request_close(CloseReason::SendTimeout);
+        }
+    }
+
+    /// A streaming method failed before it returned its stream.
+    pub(crate) fn fail_start(&self, error: &HubError) {
+        let text = format!("An unexpected error occurred invoking '{}' on the server.", self.method.name);
+        fail_call(&self.context, self.id.as_deref(), &self.method.name, &text, error);
+    }
+
+    /// A stream failed.
+    pub(crate) fn fail_stream(&self, error: HubError) {
+        let text = "An error occurred on the server while streaming results.";
+        fail_call(&self.context, self.id.as_deref(), &self.method.name, text, &error);
+    }
+}
