@@ -23,6 +23,8 @@
 mod arguments;
 mod error;
 mod framing;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod handshake;
 mod json;
 mod message;

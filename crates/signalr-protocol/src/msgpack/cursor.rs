@@ -48,12 +48,14 @@ impl<'a> Cursor<'a> {
         self.rest.first().copied().ok_or(Fault::End)
     }
 
+    #[inline]
     pub(crate) fn byte(&mut self) -> Result<u8, Fault> {
         let (&first, rest) = self.rest.split_first().ok_or(Fault::End)?;
         self.rest = rest;
         Ok(first)
     }
 
+    #[inline]
     pub(crate) fn take(&mut self, length: usize) -> Result<&'a [u8], Fault> {
         let (head, rest) = self.rest.split_at_checked(length).ok_or(Fault::End)?;
         self.rest = rest;
@@ -136,6 +138,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// A string or nil. Bytes that are no UTF-8 become U+FFFD, as in the reference.
+    #[inline]
     pub(crate) fn text(&mut self) -> Result<Option<Cow<'a, str>>, Fault> {
         if self.peek()? == NIL {
             self.byte()?;
@@ -242,12 +245,18 @@ impl Integer {
 }
 
 /// Text as the reference reads it: whatever is no UTF-8 becomes U+FFFD.
+#[inline]
 pub(crate) fn lossy(bytes: &[u8]) -> Cow<'_, str> {
-    if bytes.len() >= SIMD_FROM
-        && let Ok(text) = simdutf8::basic::from_utf8(bytes)
-    {
-        return Cow::Borrowed(text);
-    }
+    let valid = if bytes.len() < SIMD_FROM {
+        std::str::from_utf8(bytes).ok()
+    } else {
+        simdutf8::basic::from_utf8(bytes).ok()
+    };
+    valid.map_or_else(|| replaced(bytes), Cow::Borrowed)
+}
+
+#[cold]
+fn replaced(bytes: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(bytes)
 }
 

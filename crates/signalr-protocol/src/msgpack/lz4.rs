@@ -41,6 +41,11 @@ pub(crate) fn is_compressed(cursor: &Cursor<'_>) -> bool {
     }
 }
 
+/// The plain form of a value, if it is a compressed one.
+pub(crate) fn expand_if_compressed(value: &[u8]) -> Option<Result<Vec<u8>, Lz4Error>> {
+    is_compressed(&Cursor::new(value)).then(|| expand(value))
+}
+
 /// The plain form of a value for which [`is_compressed`] holds.
 pub(crate) fn expand(value: &[u8]) -> Result<Vec<u8>, Lz4Error> {
     let mut cursor = Cursor::new(value);
