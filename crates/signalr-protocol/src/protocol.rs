@@ -223,7 +223,7 @@ impl HubProtocol {
     /// Appends a Completion whose result is already encoded: a client result that another server asked for.
     ///
     /// # Errors
-    /// The result is in the format of the other protocol; `out` is as it was.
+    /// The result is in the format of the other protocol or not one whole value; `out` is as it was.
     pub fn write_completion_raw(
         &self,
         out: &mut Vec<u8>,
@@ -301,7 +301,8 @@ impl HubProtocol {
     /// Appends a message as it was read, payloads unchanged. Headers and stream ids are written too.
     ///
     /// # Errors
-    /// A payload is in the format of the other protocol, or the message is [`Message::Unknown`]; `out` is as it was.
+    /// A payload is in the format of the other protocol or not one whole value, or the message is
+    /// [`Message::Unknown`]; `out` is as it was.
     pub fn write_message(&self, out: &mut Vec<u8>, message: &Message<'_>) -> Result<(), EncodeError> {
         check_writable(self.kind, message)?;
         match self.kind {
@@ -382,10 +383,10 @@ fn check_writable(kind: Protocol, message: &Message<'_>) -> Result<(), EncodeErr
             if let Some(fault) = i.arguments.fault() {
                 return Err(EncodeError::new(kind.name(), fault));
             }
-            Some(i.arguments.protocol())
+            Some(Payload::new(i.arguments.protocol(), i.arguments.bytes()))
         }
-        Message::StreamItem { item, .. } => Some(item.protocol()),
-        Message::Completion { result, .. } => result.map(|r| r.protocol()),
+        Message::StreamItem { item, .. } => Some(*item),
+        Message::Completion { result, .. } => *result,
         Message::Unknown { kind: number } => {
             let reason = format_args!("messages of type {number} are unknown");
             return Err(EncodeError::new(kind.name(), reason));
@@ -393,10 +394,13 @@ fn check_writable(kind: Protocol, message: &Message<'_>) -> Result<(), EncodeErr
         _ => None,
     };
     match payload {
-        Some(other) if other != kind => {
-            let reason = format_args!("the payload is {}; decode it and write the value", other.name());
+        Some(payload) if payload.protocol() != kind => {
+            let other = payload.protocol().name();
+            let reason = format_args!("the payload is {other}; decode it and write the value");
             Err(EncodeError::new(kind.name(), reason))
         }
-        _ => Ok(()),
+        // A damaged value would damage the whole message, and make us the one that broke the protocol.
+        Some(payload) => payload.check().map_err(|error| EncodeError::new(kind.name(), error)),
+        None => Ok(()),
     }
 }

@@ -19,7 +19,8 @@
 //! MessagePack-CSharp's default (System.Text.Json's default is the number: give the .NET enum a
 //! `JsonStringEnumConverter`, or use an integer in Rust). Structs are maps with their field names as declared; .NET
 //! members are usually in Pascal case there: `#[serde(rename_all = "PascalCase")]`, with `alias` for JSON's camel case.
-//! `Uri` and `Version` are strings. What one member holds never decides the form of another.
+//! `Uri` and `Version` are strings. Types of other crates choose their form themselves, often text in JSON and something
+//! of their own in MessagePack (`uuid` writes raw bytes, `chrono` text): convert dates and GUIDs to the types here. What one member holds never decides the form of another.
 
 pub mod bytes;
 pub mod character;
