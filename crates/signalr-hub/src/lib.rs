@@ -22,6 +22,8 @@ mod endpoint;
 mod error;
 mod groups;
 mod hub_context;
+#[doc(hidden)]
+pub mod macro_support;
 mod metric;
 mod options;
 mod reply;

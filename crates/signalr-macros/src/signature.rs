@@ -141,22 +141,21 @@ pub(crate) fn check_nameable(argument: &PatType, errors: &mut Errors) {
 }
 
 fn check_decoded(argument: &PatType, errors: &mut Errors) {
-    let name = argument_name(argument, errors).map_or_else(|| "value".to_owned(), |name| name.to_string());
+    let unnamed = matches!(&*argument.pat, Pat::Wild(_));
+    let name = if unnamed { None } else { argument_name(argument, errors) };
+    let name = name.map_or_else(|| "_".to_owned(), |name| name.to_string());
     check_nameable(argument, errors);
-    if let Some(borrow) = first_borrow(argument.ty.to_token_stream()) {
-        let instead = match &*argument.ty {
-            Type::Reference(reference) => format!("write `{name}: {}`", owned_form(reference)),
-            _ => "write a type that owns its data, such as `String` or `Vec<T>`".to_owned(),
-        };
-        errors.at(
-            if matches!(&*argument.ty, Type::Reference(_)) {
-                argument.ty.to_token_stream()
-            } else {
-                borrow.into()
-            },
-            format!("argument `{name}` borrows, but a decoded argument belongs to the call; {instead}"),
-        );
-    }
+    let Some(borrow) = first_borrow(argument.ty.to_token_stream()) else { return };
+    let (culprit, instead) = match &*argument.ty {
+        Type::Reference(reference) => {
+            (reference.to_token_stream(), format!("write `{name}: {}`", owned_form(reference)))
+        }
+        _ => (borrow.into(), "write a type that owns its data, such as `String` or `Vec<T>`".to_owned()),
+    };
+    errors.at(
+        culprit,
+        format!("argument `{name}` borrows, but a decoded argument belongs to the call; {instead}"),
+    );
 }
 
 /// Classifies the return type and reports what cannot be sent.

@@ -1,1 +1,63 @@
-//! placeholder
+//! SignalR servers: real-time hubs that every stock SignalR client can talk to.
+//!
+//! This crate gathers the layers below it under one name; `use signalr::prelude::*;` is all that most programs need.
+//!
+//! # Hubs
+//!
+//! A hub is an `impl` block. Clients call its methods, and its methods call clients:
+//!
+//! ```
+//! use signalr::prelude::*;
+//!
+//! struct Chat;
+//!
+//! #[hub]
+//! impl Chat {
+//!     async fn send_message(&self, cx: &Context, user: String, text: String) -> HubResult<()> {
+//!         cx.clients().all().send("ReceiveMessage", (user, text)).await
+//!     }
+//!
+//!     async fn on_connected(&self, cx: &Context) -> HubResult<()> {
+//!         cx.groups().add("lobby").await
+//!     }
+//! }
+//! ```
+//!
+//! The page of [`macro@hub`] says what a method may look like, [`macro@hub_client`] gives the client's methods types,
+//! and [`HubBuilder`] makes hubs without a macro.
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! | --- | --- | --- |
+//! | `macros` | yes | `#[hub]` and `#[hub_client]` |
+//! | `messagepack` | yes | the MessagePack protocol beside JSON |
+//! | `memory` | yes | a backplane for several servers in one process |
+//! | `warp` | yes | `signalr::warp`: serving with warp |
+//! | `lz4` | no | LZ4 compression of MessagePack payloads |
+//! | `redis` | no | the Redis backplane |
+//!
+//! A feature adds; none changes what another does.
+
+pub mod prelude;
+
+#[cfg(feature = "macros")]
+pub use signalr_macros::{hub, hub_client};
+
+pub use signalr_core::{
+    CloseReason, ConnectInfo, ConnectionId, DeliveryOrder, OutboxLimits, SlowClientPolicy, TransportKind,
+    User,
+};
+pub use signalr_hub::{
+    CallerClients, CallerGroups, ClientProxy, Context, Groups, Hub, HubBuilder, HubClients, HubContext,
+    HubDefinition, HubError, HubHandle, HubOptions, HubResult, Items, SingleClient, StreamSink,
+    TypedCallerClients, TypedClient, TypedClients,
+};
+pub use signalr_protocol::{ArgumentList, Compression, DynamicArguments, Protocol};
+
+/// The names that generated code uses. No stability is promised.
+#[doc(hidden)]
+pub mod __private {
+    pub use signalr_hub::macro_support::*;
+    pub use signalr_hub::{HubError, HubResult, StreamSink};
+}

@@ -216,5 +216,8 @@ fn disconnected(support: &TokenStream, member: &Member, with_context: bool, with
 
 /// What the method returned as a `HubResult`: types decide whether it is a `Result`, so aliases count too.
 fn returned(support: &TokenStream, member: &Member, call: &TokenStream) -> TokenStream {
-    quote_spanned!(member.ident.span()=> #support::Returned(#call).into_hub_result())
+    let streams = matches!(member.role, Role::Method { returns: Returns::Stream(_), .. });
+    let conversion = if streams { "into_stream_result" } else { "into_hub_result" };
+    let conversion = Ident::new(conversion, member.ident.span());
+    quote_spanned!(member.ident.span()=> #support::Returned(#call).#conversion())
 }
