@@ -262,7 +262,8 @@ impl Runner<'_> {
     }
 
     fn node(&self, files: &[String]) -> Command {
-        let mut command = Command::new("node");
+        let node = self.env.iter().find(|(name, _)| name == "SIGNALR_NODE").map_or("node", |(_, node)| node);
+        let mut command = Command::new(node);
         command.args(["--test", "--test-reporter=spec"]).args(files).current_dir(self.workspace.js());
         command
     }

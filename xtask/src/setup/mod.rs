@@ -1,7 +1,9 @@
 //! `setup`: installs what the tests need and this machine lacks, or names the exact command.
 //!
 //! Quick and without effect when all is there. Debian packages come by apt-get when we are root, Node packages by npm from the
-//! lock file, Python packages into a virtual environment below the target folder. Rust itself is the user's.
+//! lock file (`node`), Python packages into a virtual environment below the target folder. Rust itself is the user's.
+
+mod node;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -64,7 +66,7 @@ impl Need {
             Self::Redis => debian(&["redis-server"], "redis-server").map(|met| met.map(|_| Env::new())),
             Self::Chromium => debian(&["chromium", "chromium-browser", "google-chrome"], "chromium")
                 .map(|met| met.map(|path| vec![("CHROMIUM".to_owned(), path.display().to_string())])),
-            Self::NodePackages => node_packages(workspace),
+            Self::NodePackages => node::packages(workspace),
             Self::PythonPackages => python_packages(workspace),
             Self::DotnetPeer => dotnet_peer(workspace),
         }
@@ -114,39 +116,6 @@ fn apt(arguments: &[&str], seconds: u64) -> Result<String> {
     let name = format!("apt-get {}", arguments.join(" "));
     eprintln!("  {name}");
     process::must(&name, command, Duration::from_secs(seconds))
-}
-
-fn node_packages(workspace: &Workspace) -> Result<Result<Env, Missing>> {
-    let folder = workspace.js();
-    let lock = folder.join("package-lock.json");
-    if !lock.is_file() {
-        let because = "integration-tests/js has no package-lock.json".to_owned();
-        return Ok(Err(Missing {
-            because,
-            to_run: "restore integration-tests/js from version control".to_owned(),
-        }));
-    }
-    for (program, package) in [("node", "nodejs"), ("npm", "npm")] {
-        if let Err(missing) = debian(&[program], package)? {
-            return Ok(Err(missing));
-        }
-    }
-    let stamp = Stamp { file: folder.join("node_modules/.xtask-stamp"), source: lock };
-    if stamp.is_fresh() {
-        return Ok(Ok(Env::new()));
-    }
-    let mut command = Command::new("npm");
-    command.args(["ci", "--no-audit", "--no-fund"]).current_dir(&folder);
-    // playwright-core must not fetch browsers of its own.
-    command.env("PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD", "1");
-    eprintln!("  npm ci in integration-tests/js");
-    match process::must("npm ci", command, Duration::from_secs(600)) {
-        Ok(_) => stamp.write().map(|()| Ok(Env::new())),
-        Err(error) => Ok(Err(Missing {
-            because: format!("npm failed: {}", last_line(&error)),
-            to_run: "npm ci --prefix integration-tests/js".to_owned(),
-        })),
-    }
 }
 
 fn python_packages(workspace: &Workspace) -> Result<Result<Env, Missing>> {
