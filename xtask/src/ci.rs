@@ -11,7 +11,7 @@ use crate::counts::Counts;
 use crate::process::{self, Job};
 use crate::summary::{Row, StepResult, Summary};
 use crate::workspace::{Workspace, cargo, find_program};
-use crate::{deny, layers, test, tidy};
+use crate::{deny, fuzz, layers, test, tidy};
 
 /// The command.
 pub(crate) fn run() -> Result<bool> {
@@ -29,6 +29,9 @@ pub(crate) fn run() -> Result<bool> {
     let mut docs = cargo_command(&["doc", "--workspace", "--all-features", "--no-deps", "--keep-going"]);
     docs.env("RUSTDOCFLAGS", "-D warnings");
     tool(&workspace, &mut summary, "docs", 900, docs)?;
+    if let Err(error) = fuzz::run_targets(&workspace, FUZZ_SECONDS, None, &mut summary) {
+        own(&mut summary, "fuzz", || Err(error));
+    }
     test::run_all(&workspace, &mut summary)?;
     println!("{}", summary.render());
     Ok(summary.is_success())
@@ -91,3 +94,6 @@ fn cargo_command(arguments: &[&str]) -> Command {
     command.args(arguments);
     command
 }
+
+/// A smoke test: whether the targets still run, and survive the vectors and what is near them.
+const FUZZ_SECONDS: u64 = 10;

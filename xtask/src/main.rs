@@ -6,6 +6,7 @@
 mod ci;
 mod counts;
 mod deny;
+mod fuzz;
 mod layers;
 mod process;
 mod setup;
@@ -13,6 +14,7 @@ mod suites;
 mod summary;
 mod test;
 mod tidy;
+mod vectors;
 mod workspace;
 
 use std::process::ExitCode;
@@ -40,6 +42,10 @@ enum Command {
     Ci,
     /// Check that crates depend only downwards and show no foreign types
     CheckLayers,
+    /// Run the reference's vectors and count them, file by file
+    Vectors,
+    /// Fuzz every parser for a while, starting from the vectors
+    Fuzz(fuzz::Options),
     /// Check licences and sources of every dependency against deny.toml
     Deny,
     /// Check the house rules: headers, lengths, no sleep, no unwrap, manifests
@@ -54,6 +60,8 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&options),
         Command::Ci => ci::run(),
         Command::CheckLayers => layers::run(),
+        Command::Vectors => vectors::run(),
+        Command::Fuzz(options) => fuzz::run(&options),
         Command::Deny => workspace::Workspace::load().and_then(|workspace| deny::run(&workspace)),
         Command::Tidy(options) => tidy::run(&options),
     };

@@ -26,7 +26,7 @@ pub(crate) enum StepResult {
     /// A check without tests of its own.
     Ok { note: String },
     /// A suite whose tests all passed.
-    Passed(Counts),
+    Passed { counts: Counts, note: String },
     /// A check or suite that failed, with the reason.
     Failed { counts: Counts, because: String },
     /// Something that this machine cannot run.
@@ -61,7 +61,7 @@ impl Summary {
         for row in &self.rows {
             match &row.result {
                 StepResult::Ok { .. } => {}
-                StepResult::Passed(counts) => {
+                StepResult::Passed { counts, .. } => {
                     passed += counts.passed;
                     skipped += counts.ignored;
                 }
@@ -85,7 +85,10 @@ impl Row {
         match &self.result {
             StepResult::Ok { note } if note.is_empty() => format!("{head}  ok"),
             StepResult::Ok { note } => format!("{head}  ok, {note}"),
-            StepResult::Passed(counts) => format!("{head}  ok, {}", describe(*counts)),
+            StepResult::Passed { counts, note } if note.is_empty() => {
+                format!("{head}  ok, {}", describe(*counts))
+            }
+            StepResult::Passed { note, .. } => format!("{head}  ok, {note}"),
             StepResult::Failed { counts, because } if counts.total() == 0 => {
                 format!("{head}  FAILED: {because}")
             }
@@ -130,7 +133,7 @@ mod tests {
         let counts = Counts { passed: 7, failed: 0, ignored: 0 };
         let summary = summary(vec![
             ("fmt", StepResult::Ok { note: String::new() }),
-            ("core", StepResult::Passed(counts)),
+            ("core", StepResult::Passed { counts, note: String::new() }),
         ]);
         assert!(summary.is_success());
         assert_eq!(summary.render().lines().last(), Some("total: 7 passed, 0 failed"));

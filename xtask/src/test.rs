@@ -208,7 +208,7 @@ impl Runner<'_> {
             because.push("tests failed".to_owned());
         }
         Ok(match because.is_empty() {
-            true => StepResult::Passed(sum),
+            true => StepResult::Passed { counts: sum, note: String::new() },
             false => StepResult::Failed { counts: sum, because: because.join("; ") },
         })
     }
@@ -280,9 +280,9 @@ impl Runner<'_> {
 
 /// Where the standard library lies that tests of procedural macros load.
 fn rust_libraries() -> Option<PathBuf> {
-    let output = Command::new("rustc").args(["--print", "sysroot"]).output().ok()?;
-    let root = String::from_utf8(output.stdout).ok()?;
-    Some(PathBuf::from(root.trim()).join("lib"))
+    let output = Command::new("rustc").args(["--print", "target-libdir"]).output().ok()?;
+    let folder = String::from_utf8(output.stdout).ok()?;
+    Some(PathBuf::from(folder.trim()))
 }
 
 #[cfg(test)]

@@ -109,6 +109,11 @@ fn debian(programs: &[&str], package: &str) -> Result<Result<PathBuf, Missing>> 
     }
 }
 
+/// libFuzzer is C++.
+pub(crate) fn cpp_compiler() -> Result<Result<PathBuf, Missing>> {
+    debian(&["c++", "g++", "clang++"], "g++")
+}
+
 fn apt(arguments: &[&str], seconds: u64) -> Result<String> {
     let mut command = Command::new("apt-get");
     // RUNLEVEL keeps Debian from starting the service: the tests start their own on free ports.
