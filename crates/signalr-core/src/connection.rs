@@ -239,6 +239,17 @@ impl Connection {
         self.outbox.set_task(waker);
     }
 
+    /// Stops taking pushes and drops what is queued, except the rest of a frame that is half written. What is left is
+    /// still flushed; a transport's own good-bye may follow it.
+    pub fn discard_unsent(&self) {
+        metric::dropped_bytes(self.outbox.discard_unsent());
+    }
+
+    /// Wakes the task that drives this connection.
+    pub fn wake(&self) {
+        self.outbox.wake_task();
+    }
+
     /// Takes the direct writer away and stops taking pushes: the socket is gone.
     pub fn detach(&self) {
         metric::dropped_bytes(self.outbox.discard());

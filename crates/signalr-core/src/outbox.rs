@@ -245,6 +245,23 @@ impl Outbox {
         inner.wake_room();
     }
 
+    /// Takes nothing more and throws away what is queued, except the rest of a chunk that is half written: the peer
+    /// could not tell where the next frame begins. Returns how many bytes were dropped.
+    pub(crate) fn discard_unsent(&self) -> usize {
+        let mut inner = self.lock();
+        let before = inner.queued;
+        inner.closed = true;
+        if inner.offset == 0 {
+            inner.clear();
+        } else {
+            let kept = inner.done + 1;
+            inner.queue.truncate(kept);
+            inner.queued = inner.queue[kept - 1].bytes().len() - inner.offset;
+        }
+        inner.wake_room();
+        before - inner.queued
+    }
+
     /// Throws away what is queued and takes nothing more. Returns how many bytes were dropped.
     pub(crate) fn discard(&self) -> usize {
         let mut inner = self.lock();
