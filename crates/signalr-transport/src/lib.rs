@@ -1,1 +1,40 @@
-//! placeholder
+//! From HTTP requests to connections: negotiate, the connection table, and WebSockets on raw streams.
+//!
+//! This crate knows `http` types and streams of bytes. It knows no hub, only
+//! [`ConnectionHandler`](signalr_core::ConnectionHandler), and no web framework: one hands in the parts of a request
+//! and the raw stream after an upgrade.
+//!
+//! # How to use it from a web framework
+//!
+//! 1. Build a [`Server`] with an endpoint per path.
+//! 2. For each request call [`Server::respond`]. `None` means that the path belongs to somebody else.
+//! 3. Send a [`Reply::Answer`] as it is. For a [`Reply::Upgrade`] send the ticket's response, take the raw stream from
+//!    the HTTP server together with the bytes that came too early, and spawn [`UpgradeTicket::run_tcp`] or
+//!    [`UpgradeTicket::run`].
+//! 4. At the end call [`Server::stop`].
+//!
+//! # Guarantees
+//!
+//! * An idle WebSocket connection has one small future and no buffer.
+//! * Nothing that a peer sends makes this crate panic or allocate more than a small multiple of what was sent.
+//! * Wrong requests get the reference's answers: status, text and headers.
+//! * A token opens one connection, once, and nothing but the table knows it. It is never logged.
+
+mod answer;
+mod authenticate;
+mod metric;
+mod options;
+mod query;
+mod respond;
+mod seat;
+mod server;
+mod table;
+mod ticket;
+mod ws;
+
+pub use authenticate::{Authenticate, Authentication, Denied, bearer_token};
+pub use options::{EndpointOptions, SubProtocolSelector};
+pub use respond::{PeerAddress, Reply};
+pub use server::{Server, ServerBuilder, StopSummary, UPGRADE_IMPOSSIBLE};
+pub use ticket::UpgradeTicket;
+pub use ws::{CloseCode, WEBSOCKET, WebSocketFraming};

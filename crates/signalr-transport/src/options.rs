@@ -1,0 +1,140 @@
+//! What can be set for one endpoint (B-10.2).
+
+use crate::authenticate::Authenticate;
+use signalr_core::{ConnectionOptions, OutboxLimits, TransportKind};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Chooses a WebSocket sub-protocol from what the client offers.
+pub type SubProtocolSelector = dyn Fn(&[&str]) -> Option<String> + Send + Sync;
+
+/// The settings of one endpoint. Each setter says default, unit and cost.
+#[derive(Clone)]
+pub struct EndpointOptions {
+    pub(crate) transports: Vec<TransportKind>,
+    pub(crate) connection: Arc<ConnectionOptions>,
+    pub(crate) close_timeout: Duration,
+    pub(crate) minimum_protocol_version: i32,
+    pub(crate) send_buffer: Option<usize>,
+    pub(crate) max_websocket_message: Option<u64>,
+    pub(crate) authenticate: Option<Arc<dyn Authenticate>>,
+    pub(crate) select_sub_protocol: Option<Arc<SubProtocolSelector>>,
+}
+
+impl Default for EndpointOptions {
+    fn default() -> Self {
+        Self {
+            transports: vec![
+                TransportKind::WebSockets,
+                TransportKind::ServerSentEvents,
+                TransportKind::LongPolling,
+            ],
+            connection: Arc::default(),
+            close_timeout: Duration::from_secs(5),
+            minimum_protocol_version: 0,
+            send_buffer: Some(256 * 1024),
+            max_websocket_message: None,
+            authenticate: None,
+            select_sub_protocol: None,
+        }
+    }
+}
+
+impl EndpointOptions {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Which transports may be used. Default: all that this version has, which is WebSockets; kinds that it does not
+    /// have may be named and are not offered. With none the endpoint refuses everybody.
+    pub fn transports(mut self, transports: impl IntoIterator<Item = TransportKind>) -> Self {
+        self.transports = transports.into_iter().collect();
+        self
+    }
+
+    /// Limits of what may wait for a client, and the send time-out. Default: [`OutboxLimits::default`]. Memory per
+    /// slow client grows up to the hard limit.
+    pub fn outbox(mut self, limits: OutboxLimits) -> Self {
+        let mut connection = *self.connection;
+        connection.outbox = limits;
+        self.connection = Arc::new(connection);
+        self
+    }
+
+    /// How long a write may make no progress before the connection is ended, whatever is queued. Default 10 s, as the
+    /// reference's. Checked once per second. Zero would end every connection that has to wait at all.
+    pub fn send_timeout(self, timeout: Duration) -> Self {
+        let mut limits = self.connection.outbox;
+        limits.send_timeout = timeout;
+        self.outbox(limits)
+    }
+
+    /// How long a WebSocket's closing may take: writing what is left, and waiting for the client's Close. Default 5 s.
+    /// A client that does not answer holds its socket for so long.
+    pub fn close_timeout(mut self, timeout: Duration) -> Self {
+        self.close_timeout = timeout;
+        self
+    }
+
+    /// The lowest negotiate version that is accepted. Default 0. A value above 1 refuses every client.
+    pub fn minimum_protocol_version(mut self, version: i32) -> Self {
+        self.minimum_protocol_version = version;
+        self
+    }
+
+    /// The kernel's send buffer per connection (`SO_SNDBUF`) in bytes; `None` leaves it to the kernel. Default
+    /// 256 KiB. It bounds what a client that does not read pins in the kernel, which would be some MiB otherwise; a
+    /// small value slows large messages to distant clients.
+    pub fn send_buffer(mut self, bytes: Option<usize>) -> Self {
+        self.send_buffer = bytes;
+        self
+    }
+
+    /// The largest WebSocket message in bytes, all fragments together; above it the connection is closed with 1009.
+    /// Default `None`, as in the reference: messages pass through in pieces and cost no memory here, and the hub has
+    /// its own limit.
+    pub fn max_websocket_message(mut self, bytes: Option<u64>) -> Self {
+        self.max_websocket_message = bytes;
+        self
+    }
+
+    /// Who the user of a request is. Default: everybody is anonymous and may connect. Asked before negotiate and
+    /// before the upgrade.
+    pub fn authenticate(mut self, authenticate: impl Authenticate) -> Self {
+        self.authenticate = Some(Arc::new(authenticate));
+        self
+    }
+
+    /// Chooses a WebSocket sub-protocol among those that the client offers. Default: none is chosen, and the reply
+    /// names none, whatever the client asked for. Text that is no token is ignored.
+    pub fn sub_protocol(
+        mut self,
+        select: impl Fn(&[&str]) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.select_sub_protocol = Some(Arc::new(select));
+        self
+    }
+
+    /// The kinds that are enabled and that this version has, in the order of the reference.
+    pub(crate) fn offered(&self) -> impl Iterator<Item = TransportKind> {
+        BUILT.into_iter().filter(|kind| self.transports.contains(kind))
+    }
+}
+
+/// What this version can do.
+const BUILT: [TransportKind; 1] = [TransportKind::WebSockets];
+
+impl fmt::Debug for EndpointOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EndpointOptions")
+            .field("transports", &self.transports)
+            .field("connection", &self.connection)
+            .field("close_timeout", &self.close_timeout)
+            .field("minimum_protocol_version", &self.minimum_protocol_version)
+            .field("send_buffer", &self.send_buffer)
+            .field("max_websocket_message", &self.max_websocket_message)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,262 @@
+//! From a request to its answer: which endpoint, which transport, which wrong use (B-2.1, B-2.2).
+//!
+//! Owns the order of the checks. Paths are compared as the reference's routing does: ignoring ASCII case and one
+//! trailing slash.
+
+use crate::answer::{self, Answer};
+use crate::query;
+use crate::server::{Endpoint, Server};
+use crate::table::Refusal;
+use crate::ticket::{Ready, UpgradeTicket};
+use crate::ws;
+use http::header::ACCEPT;
+use http::request::Parts;
+use http::{HeaderMap, Method, StatusCode};
+use signalr_core::{ConnectInfo, RequestHead, TransportKind, User, new_id};
+use signalr_protocol::negotiate::{AvailableTransport, NegotiateRequest, NegotiateResponse};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// Where a request came from: put it into the request's extensions, so that hubs can see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeerAddress {
+    /// The client's address, as the socket knows it.
+    pub remote: SocketAddr,
+    /// The server's own.
+    pub local: Option<SocketAddr>,
+}
+
+/// What to do with a request.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Reply {
+    /// Send this.
+    Answer(Answer),
+    /// Send [`UpgradeTicket::response`], then run the ticket with the raw connection.
+    Upgrade(UpgradeTicket),
+}
+
+/// What a path means.
+pub(crate) enum Place {
+    Negotiate,
+    Connect,
+}
+
+/// Finds out whether `path` is this pattern or its negotiate route.
+pub(crate) fn place(pattern: &str, path: &str) -> Option<Place> {
+    let rest = path.get(pattern.len()..)?;
+    if !path[..pattern.len()].eq_ignore_ascii_case(pattern) {
+        return None;
+    }
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    if rest.is_empty() {
+        Some(Place::Connect)
+    } else if rest.eq_ignore_ascii_case("/negotiate") {
+        Some(Place::Negotiate)
+    } else {
+        None
+    }
+}
+
+/// One request at one endpoint.
+pub(crate) struct Request<'a> {
+    pub(crate) server: &'a Server,
+    pub(crate) endpoint: &'a Arc<Endpoint>,
+    pub(crate) parts: &'a Parts,
+}
+
+#[expect(clippy::result_large_err, reason = "the early answer is the usual one here, and is moved once")]
+impl Request<'_> {
+    pub(crate) async fn respond(&self, place: Place) -> Reply {
+        let user = match self.authenticate().await {
+            Ok(user) => user,
+            Err(answer) => return Reply::Answer(answer),
+        };
+        match place {
+            Place::Negotiate => Reply::Answer(self.negotiate()),
+            Place::Connect => self.connect(user).unwrap_or_else(Reply::Answer),
+        }
+    }
+
+    fn head(&self) -> RequestHead {
+        RequestHead::new(&self.parts.method, &self.parts.uri, self.parts.version, &self.parts.headers)
+    }
+
+    async fn authenticate(&self) -> Result<Option<Arc<User>>, Answer> {
+        let Some(hook) = &self.endpoint.options.authenticate else { return Ok(None) };
+        let user = hook.authenticate(&self.head()).await.map_err(|denied| answer::denied(&denied))?;
+        Ok(user.map(Arc::new))
+    }
+
+    fn query(&self) -> &str {
+        self.parts.uri.query().unwrap_or_default()
+    }
+
+    /// The connection's token; an empty one is none.
+    fn token(&self) -> Option<String> {
+        query::parameter(self.query(), "id").filter(|token| !token.is_empty())
+    }
+
+    // Negotiate
+
+    fn negotiate(&self) -> Answer {
+        if self.parts.method != Method::POST {
+            return answer::empty(StatusCode::METHOD_NOT_ALLOWED);
+        }
+        if self.server.is_stopping() {
+            return answer::stopping();
+        }
+        let options = &self.endpoint.options;
+        let mut body = Vec::with_capacity(320);
+        match NegotiateRequest::from_query(self.query(), options.minimum_protocol_version) {
+            Err(error) => NegotiateResponse::refused(error.to_string()).write(&mut body),
+            Ok(request) => self.write_connection(request.version, &mut body),
+        }
+        answer::json(body)
+    }
+
+    fn write_connection(&self, version: i32, body: &mut Vec<u8>) {
+        let id = new_id();
+        let token = if version > 0 { new_id() } else { id.clone() };
+        let transports = self.endpoint.options.offered().map(available).collect();
+        NegotiateResponse {
+            version,
+            connection_id: Some(id.as_str().into()),
+            connection_token: Some(token.as_str().into()),
+            available_transports: Some(transports),
+            ..NegotiateResponse::default()
+        }
+        .write(body);
+        self.server.table().negotiated(token.into(), id.into());
+    }
+
+    // Connect
+
+    fn connect(&self, user: Option<Arc<User>>) -> Result<Reply, Answer> {
+        let parts = self.parts;
+        match parts.method {
+            Method::GET if accepts_event_stream(&parts.headers) => {
+                Err(self.other_transport(TransportKind::ServerSentEvents))
+            }
+            Method::GET if ws::is_upgrade(&parts.method, &parts.headers) => self.web_socket(user),
+            Method::GET => Err(answer::never_cached(self.other_transport(TransportKind::LongPolling))),
+            Method::POST => Err(self.post()),
+            Method::DELETE => Err(self.delete()),
+            _ => Err(answer::empty(StatusCode::METHOD_NOT_ALLOWED)),
+        }
+    }
+
+    /// A request for a transport that this version does not have.
+    fn other_transport(&self, transport: TransportKind) -> Answer {
+        let Some(token) = self.token() else {
+            return answer::text(StatusCode::BAD_REQUEST, answer::ID_REQUIRED);
+        };
+        match self.server.table().transport_of(&token) {
+            Err(refusal) => answer::refused(refusal),
+            // Where it is enabled by its options, a connection in use gets the answer that it would get with it.
+            Ok(Some(other))
+                if other != transport && self.endpoint.options.transports.contains(&transport) =>
+            {
+                answer::refused(Refusal::OtherTransport)
+            }
+            Ok(_) => answer::not_enabled(transport),
+        }
+    }
+
+    /// Only transports that this version does not have are posted to.
+    fn post(&self) -> Answer {
+        match self.known_token() {
+            Err(answer) => answer,
+            Ok(_) => answer::text(StatusCode::METHOD_NOT_ALLOWED, answer::NO_POST),
+        }
+    }
+
+    fn delete(&self) -> Answer {
+        match self.known_token() {
+            Err(answer) => answer,
+            Ok(_) => answer::text(StatusCode::BAD_REQUEST, answer::NO_DELETE),
+        }
+    }
+
+    fn known_token(&self) -> Result<Option<TransportKind>, Answer> {
+        let token = self.token().ok_or_else(|| answer::text(StatusCode::BAD_REQUEST, answer::ID_REQUIRED))?;
+        self.server.table().transport_of(&token).map_err(answer::refused)
+    }
+
+    fn web_socket(&self, user: Option<Arc<User>>) -> Result<Reply, Answer> {
+        const KIND: TransportKind = TransportKind::WebSockets;
+        let table = self.server.table();
+        let token = self.token();
+        if let Some(token) = &token {
+            table.transport_of(token).map_err(|refusal| answer::untyped(answer::refused(refusal)))?;
+        }
+        if !self.endpoint.options.transports.contains(&KIND) {
+            return Err(answer::not_enabled(KIND));
+        }
+        if self.server.is_stopping() {
+            return Err(answer::stopping());
+        }
+        let claimed = match &token {
+            Some(token) => table.claim(token, KIND).map_err(answer::refused)?,
+            None => table.claim_new(KIND),
+        };
+        let ready = Ready { endpoint: self.endpoint.clone(), info: self.info(KIND, user), claimed };
+        Ok(Reply::Upgrade(UpgradeTicket::new(self.server, ready, &self.parts.headers)))
+    }
+
+    fn info(&self, transport: TransportKind, user: Option<Arc<User>>) -> ConnectInfo {
+        let mut info = ConnectInfo::new(transport);
+        info.request = self.head();
+        info.user = user;
+        if let Some(address) = self.parts.extensions.get::<PeerAddress>() {
+            info.peer = Some(address.remote);
+            info.local = address.local;
+        }
+        info
+    }
+}
+
+fn available(transport: TransportKind) -> AvailableTransport<'static> {
+    use signalr_protocol::TransferFormat::{Binary, Text};
+    let formats = [(Text, "Text"), (Binary, "Binary")];
+    AvailableTransport {
+        transport: transport.name().into(),
+        transfer_formats: formats
+            .into_iter()
+            .filter(|(format, _)| transport.carries(*format))
+            .map(|(_, name)| name.into())
+            .collect(),
+    }
+}
+
+/// Whether a comma list of `Accept` has exactly `text/event-stream`, without parameters.
+fn accepts_event_stream(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|kind| kind.trim().eq_ignore_ascii_case("text/event-stream"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_compared_as_routing_does() {
+        let found = |path| match place("/chat", path) {
+            Some(Place::Connect) => "connect",
+            Some(Place::Negotiate) => "negotiate",
+            None => "",
+        };
+        assert_eq!(found("/chat"), "connect");
+        assert_eq!(found("/CHAT/"), "connect");
+        assert_eq!(found("/chat/Negotiate/"), "negotiate");
+        for other in
+            ["/", "/cha", "/chats", "/chat/x", "/chat//", "/chat/negotiate/x", "/chatnegotiate", "/ch\u{e4}t"]
+        {
+            assert_eq!(found(other), "", "{other}");
+        }
+    }
+}

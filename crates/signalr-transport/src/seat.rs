@@ -1,0 +1,50 @@
+//! A connection's place in the table, held by its task: when it is dropped, the entry is gone and the connection is
+//! counted as ended, however the task came to its end.
+
+use crate::metric;
+use crate::table::Table;
+use signalr_core::{CloseReason, Connection, TransportKind};
+use std::sync::Arc;
+use tokio::time::Instant;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+/// The place. See the module.
+pub(crate) struct Seat {
+    table: Arc<Table>,
+    token: Arc<str>,
+    transport: TransportKind,
+    since: Instant,
+    /// Keeps the server from being stopped while the connection lives.
+    tracked: Option<TaskTrackerToken>,
+}
+
+impl Seat {
+    pub(crate) fn new(table: Arc<Table>, token: Arc<str>, transport: TransportKind) -> Self {
+        metric::connection_started(transport);
+        Self { table, token, transport, since: Instant::now(), tracked: None }
+    }
+
+    pub(crate) fn track(&mut self, tracked: TaskTrackerToken) {
+        self.tracked = Some(tracked);
+    }
+
+    /// The connection exists now.
+    pub(crate) fn activate(&self, connection: &Arc<Connection>) {
+        self.table.activate(&self.token, connection);
+    }
+
+    /// Whether the server wants no task to go on.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.table.is_cut()
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let connection = self.table.remove(&self.token);
+        let status = connection
+            .and_then(|connection| connection.close_requested())
+            .map_or(CloseReason::ClientGone.status(), CloseReason::status);
+        metric::connection_ended(self.transport, status, self.since.elapsed());
+    }
+}

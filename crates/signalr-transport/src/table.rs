@@ -1,0 +1,188 @@
+//! All connections of a server by their token.
+//!
+//! Owns who exists, who may take which transport (B-2.2), expiry of what was negotiated and never used (B-2.8), and
+//! the beat of everybody else. It does not close sockets: a connection's task holds a [`Seat`], and the entry lives as
+//! long as that. Tokens are opaque here; the endpoint makes them.
+
+use crate::seat::Seat;
+use signalr_core::{CloseReason, Connection, ConnectionId, Ticks, TransportKind};
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The table is cut into parts, so that a beat over many connections does not hold up those who come and go.
+const SHARDS: usize = 32;
+
+type Entries = HashMap<Arc<str>, Entry>;
+
+/// The table.
+pub(crate) struct Table {
+    shards: [Mutex<Entries>; SHARDS],
+    hasher: RandomState,
+    disconnect_timeout: Duration,
+    /// No connection may begin any more.
+    stopping: AtomicBool,
+    /// No connection may go on.
+    cut: AtomicBool,
+}
+
+enum Entry {
+    /// Known from negotiate; waits for a transport.
+    Negotiated { id: ConnectionId, since: Instant },
+    /// The transport is chosen; its connection exists, or is just being made.
+    Chosen { transport: TransportKind, connection: Option<Arc<Connection>> },
+}
+
+/// Why a request cannot have a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// No such token.
+    Unknown,
+    /// Another transport carries it.
+    OtherTransport,
+    /// This transport carries it already, by another request.
+    Busy,
+}
+
+impl Table {
+    pub(crate) fn new(disconnect_timeout: Duration) -> Self {
+        Self {
+            shards: std::array::from_fn(|_| Mutex::new(Entries::new())),
+            hasher: RandomState::new(),
+            disconnect_timeout,
+            stopping: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
+        }
+    }
+
+    fn shard(&self, token: &str) -> MutexGuard<'_, Entries> {
+        lock(&self.shards[self.hasher.hash_one(token) as usize % SHARDS])
+    }
+
+    /// Remembers a negotiated connection until a transport takes it or the disconnect time-out has passed.
+    pub(crate) fn negotiated(&self, token: Arc<str>, id: ConnectionId) {
+        self.shard(&token).insert(token, Entry::Negotiated { id, since: Instant::now() });
+    }
+
+    /// The transport that a known token has chosen; `Err` for unknown tokens.
+    pub(crate) fn transport_of(&self, token: &str) -> Result<Option<TransportKind>, Refusal> {
+        match self.shard(token).get(token) {
+            None => Err(Refusal::Unknown),
+            Some(Entry::Negotiated { .. }) => Ok(None),
+            Some(Entry::Chosen { transport, .. }) => Ok(Some(*transport)),
+        }
+    }
+
+    /// Gives a negotiated connection to a transport, for good.
+    pub(crate) fn claim(self: &Arc<Self>, token: &str, transport: TransportKind) -> Result<Claimed, Refusal> {
+        let mut shard = self.shard(token);
+        let (token, entry) = shard.get_key_value(token).ok_or(Refusal::Unknown)?;
+        let id = match entry {
+            Entry::Negotiated { id, .. } => id.clone(),
+            Entry::Chosen { transport: other, .. } if *other != transport => {
+                return Err(Refusal::OtherTransport);
+            }
+            Entry::Chosen { .. } => return Err(Refusal::Busy),
+        };
+        let token = token.clone();
+        shard.insert(token.clone(), Entry::Chosen { transport, connection: None });
+        drop(shard);
+        Ok(Claimed { id, seat: Seat::new(self.clone(), token, transport) })
+    }
+
+    /// A connection that was not negotiated: its id is its token.
+    pub(crate) fn claim_new(self: &Arc<Self>, transport: TransportKind) -> Claimed {
+        let id = ConnectionId::random();
+        let token: Arc<str> = id.as_str().into();
+        self.shard(&token).insert(token.clone(), Entry::Chosen { transport, connection: None });
+        Claimed { id, seat: Seat::new(self.clone(), token, transport) }
+    }
+
+    /// The connection of a claimed entry exists now.
+    pub(crate) fn activate(&self, token: &str, active: &Arc<Connection>) {
+        if let Some(Entry::Chosen { connection, .. }) = self.shard(token).get_mut(token) {
+            *connection = Some(active.clone());
+        }
+        // After the insertion, so that either this thread or the one that stops sees the other.
+        if self.stopping.load(Ordering::SeqCst) {
+            active.request_close(CloseReason::ServerShutdown);
+        }
+    }
+
+    pub(crate) fn remove(&self, token: &str) -> Option<Arc<Connection>> {
+        match self.shard(token).remove(token)? {
+            Entry::Chosen { connection, .. } => connection,
+            Entry::Negotiated { .. } => None,
+        }
+    }
+
+    /// How many entries there are: negotiated and connected ones.
+    pub(crate) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).len()).sum()
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Asks every connection to close, now and those that are just beginning; forgets what was only negotiated.
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        for shard in &self.shards {
+            lock(shard).retain(|_, entry| matches!(entry, Entry::Chosen { .. }));
+        }
+        self.each_connection(|connection| connection.request_close(CloseReason::ServerShutdown));
+    }
+
+    /// Ends the tasks of all connections at their next poll, which is now.
+    pub(crate) fn cut(&self) {
+        self.cut.store(true, Ordering::SeqCst);
+        self.each_connection(|connection| connection.wake());
+    }
+
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Relaxed)
+    }
+
+    fn each_connection(&self, act: impl Fn(&Connection)) {
+        for shard in &self.shards {
+            for entry in lock(shard).values() {
+                if let Entry::Chosen { connection: Some(connection), .. } = entry {
+                    act(connection);
+                }
+            }
+        }
+    }
+}
+
+/// A connection that has its transport and whose entry is held.
+pub(crate) struct Claimed {
+    pub(crate) id: ConnectionId,
+    pub(crate) seat: Seat,
+}
+
+impl Ticks for Table {
+    fn tick(&self, now: Instant) {
+        for shard in &self.shards {
+            lock(shard).retain(|_, entry| match entry {
+                Entry::Negotiated { since, .. } => {
+                    now.saturating_duration_since(*since) <= self.disconnect_timeout
+                }
+                Entry::Chosen { connection, .. } => {
+                    if let Some(connection) = connection {
+                        connection.beat(now);
+                    }
+                    true
+                }
+            });
+        }
+    }
+}
+
+fn lock(shard: &Mutex<Entries>) -> MutexGuard<'_, Entries> {
+    // Only single insertions and removals happen under these locks.
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}

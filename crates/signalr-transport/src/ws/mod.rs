@@ -1,0 +1,19 @@
+//! WebSockets (RFC 6455), server side: upgrade request, frames, and the task that carries one connection.
+
+mod close;
+mod decoder;
+mod encode;
+mod header;
+mod io;
+mod mask;
+mod read_buffer;
+mod task;
+mod upgrade;
+mod utf8;
+
+pub use close::CloseCode;
+pub(crate) use decoder::Decoder;
+pub use encode::{WEBSOCKET, WebSocketFraming};
+pub(crate) use io::{Io, StreamIo, TcpIo};
+pub(crate) use task::WebSocketTask;
+pub(crate) use upgrade::{accept_key, is_upgrade, offered_protocols};
