@@ -186,6 +186,22 @@ impl Items<'_> {
         value.downcast_mut().map(f)
     }
 
+    /// Works on the value in place; where there is none, on the type's default, which then stays. Do not use the bag
+    /// inside `f`: it is locked.
+    pub fn with_default<T: Any + Send + Default, R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
+        let kind = TypeId::of::<T>();
+        let mut items = self.lock();
+        let at = items.iter().position(|(known, _)| *known == kind).unwrap_or_else(|| {
+            items.push((kind, Box::new(T::default())));
+            items.len() - 1
+        });
+        match items[at].1.downcast_mut() {
+            Some(value) => f(value),
+            // Never: the value beside a type's id is of that type.
+            None => f(&mut T::default()),
+        }
+    }
+
     /// Takes the value out.
     pub fn remove<T: Any + Send>(&self) -> Option<T> {
         let mut items = self.lock();
