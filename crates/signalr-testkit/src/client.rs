@@ -6,7 +6,7 @@ use crate::builder::TestClientBuilder;
 use crate::error::TestError;
 use crate::pipe::Pipe;
 use crate::received::{Received, ReceivedInvocation};
-use bytes::Bytes;
+use bytes::{Buf, Bytes, BytesMut};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use signalr_core::{Connection, ConnectionHandler, ConnectionId, InputEnd, WorkEnd};
@@ -25,7 +25,7 @@ pub struct TestClient {
     pipe: Arc<Pipe>,
     task: JoinHandle<WorkEnd>,
     end: Option<Result<WorkEnd, TestError>>,
-    unread: Vec<u8>,
+    unread: BytesMut,
     kept: VecDeque<Received>,
     protocol: HubProtocol,
     last_id: u64,
@@ -46,7 +46,7 @@ impl TestClient {
             pipe,
             task,
             end: None,
-            unread: Vec::new(),
+            unread: BytesMut::new(),
             kept: VecDeque::new(),
             protocol: HubProtocol::new(Protocol::Json),
             last_id: 0,
@@ -100,13 +100,13 @@ impl TestClient {
         while self.unread.len() < length {
             self.more("bytes").await?;
         }
-        Ok(self.unread.drain(..length).collect())
+        Ok(self.unread.split_to(length).to_vec())
     }
 
     /// Everything that has arrived and was not read yet, whatever it means.
     pub fn take_bytes(&mut self) -> Vec<u8> {
         self.pipe.read_now(&mut self.unread);
-        std::mem::take(&mut self.unread)
+        std::mem::take(&mut self.unread).to_vec()
     }
 
     // The hub protocol
@@ -376,7 +376,7 @@ impl TestClient {
     fn split(&mut self) -> Result<Option<Received>, TestError> {
         let Some((body, used)) = self.protocol.split(&self.unread)? else { return Ok(None) };
         let message = Received::new(self.protocol, body);
-        self.unread.drain(..used);
+        self.unread.advance(used);
         Ok(Some(message))
     }
 

@@ -3,7 +3,7 @@
 //! Owns both directions, their ends and the freeze. Does not split or parse anything. The server writes through
 //! [`DirectWriter`], as it does to a real socket, so that inline writes are tested too.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use signalr_core::{DirectWriter, InputEnd};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -66,10 +66,10 @@ impl Pipe {
     }
 
     /// Moves what has arrived to `buffer`; false when nothing has and nothing more will.
-    pub(crate) fn poll_read(&self, buffer: &mut Vec<u8>, cx: &Context<'_>) -> Poll<bool> {
+    pub(crate) fn poll_read(&self, buffer: &mut BytesMut, cx: &Context<'_>) -> Poll<bool> {
         let mut state = self.lock();
         if !state.output.is_empty() {
-            buffer.append(&mut state.output);
+            buffer.extend_from_slice(&std::mem::take(&mut state.output));
             return Poll::Ready(true);
         }
         if state.output_ended {
@@ -80,8 +80,8 @@ impl Pipe {
     }
 
     /// Moves what has arrived to `buffer`.
-    pub(crate) fn read_now(&self, buffer: &mut Vec<u8>) {
-        buffer.append(&mut self.lock().output);
+    pub(crate) fn read_now(&self, buffer: &mut BytesMut) {
+        buffer.extend_from_slice(&std::mem::take(&mut self.lock().output));
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {

@@ -1,6 +1,7 @@
 //! A hub that shows every behaviour of the dispatcher, and short ways to talk to it in memory.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use futures_util::stream;
 use signalr_core::ConnectionHandler;
