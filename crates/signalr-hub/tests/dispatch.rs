@@ -1,5 +1,7 @@
 //! Calls: results, errors, order, the parallel limit.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 mod support;
 
 use signalr_hub::HubOptions;

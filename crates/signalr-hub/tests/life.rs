@@ -1,5 +1,7 @@
 //! The life of a connection: handshake, hooks, endings and what the client is told (B-3, 7.7, 7.8, 7.10, 7.11).
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 mod support;
 
 use signalr_core::{CloseReason, WorkEnd};

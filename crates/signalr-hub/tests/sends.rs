@@ -1,5 +1,7 @@
 //! Sends, groups, users, questions to clients, and the slow-client rule (B-8, design of the outbox).
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 mod support;
 
 use signalr_core::{ConnectionOptions, WorkEnd};

@@ -1,5 +1,7 @@
 //! Streams from the server: items, end, cancellation, errors (B-7.5).
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 mod support;
 
 use support::Served;
