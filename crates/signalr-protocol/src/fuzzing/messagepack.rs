@@ -21,12 +21,9 @@ pub fn msgpack_parse(body: &[u8]) {
     }
     let mut written = Vec::new();
     write_message(&mut written, &message);
-    let (again, used) = match split(&written) {
-        Ok(Some(frame)) => frame,
-        other => panic!("a written frame was split into {other:?}"),
-    };
-    assert_eq!(used, written.len());
-    assert_eq!(parse(again).as_ref(), Ok(&message));
+    let frame = split(&written);
+    assert_eq!(frame.as_ref().map(|frame| frame.map(|(_, used)| used)), Ok(Some(written.len())));
+    assert_eq!(frame.map(|frame| frame.map(|(again, _)| parse(again))), Ok(Some(Ok(message))));
 }
 
 /// Whether writing keeps everything: what is damaged, unknown or empty on the wire is not rewritten as it was.

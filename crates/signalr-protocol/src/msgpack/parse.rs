@@ -18,10 +18,10 @@ pub(crate) fn parse(body: &[u8]) -> Result<Message<'_>, ProtocolError> {
     let items = cursor.array_len()?;
     let kind = int32(&mut cursor, "Reading 'messageType' as Int32 failed.")?;
     match kind {
-        1 => invocation(&mut cursor, items).map(Message::Invocation),
+        1 => invocation(&mut cursor, items),
         2 => stream_item(&mut cursor),
         3 => completion(&mut cursor),
-        4 => stream_invocation(&mut cursor, items).map(Message::StreamInvocation),
+        4 => stream_invocation(&mut cursor, items),
         5 => {
             let headers = headers(&mut cursor)?;
             let invocation_id =
@@ -36,59 +36,64 @@ pub(crate) fn parse(body: &[u8]) -> Result<Message<'_>, ProtocolError> {
     }
 }
 
-fn invocation<'a>(cursor: &mut Cursor<'a>, items: usize) -> Result<Invocation<'a>, ProtocolError> {
+#[inline]
+fn invocation<'a>(cursor: &mut Cursor<'a>, items: usize) -> Result<Message<'a>, ProtocolError> {
     let headers = headers(cursor)?;
     let invocation_id = string(cursor, READ_ID)?.filter(|id| !id.is_empty());
     let target = required(cursor, READ_TARGET, "Null or empty target for Invocation message.")?;
-    Ok(call(cursor, items, headers, invocation_id, target))
+    let Tail { arguments, stream_ids, deferred } = tail(cursor, items);
+    Ok(Message::Invocation(Invocation { headers, invocation_id, target, arguments, stream_ids, deferred }))
 }
 
-fn stream_invocation<'a>(cursor: &mut Cursor<'a>, items: usize) -> Result<Invocation<'a>, ProtocolError> {
+fn stream_invocation<'a>(cursor: &mut Cursor<'a>, items: usize) -> Result<Message<'a>, ProtocolError> {
     let headers = headers(cursor)?;
-    let invocation_id = required_id(cursor, "Null or empty invocation ID for StreamInvocation message.")?;
+    let invocation_id =
+        Some(required_id(cursor, "Null or empty invocation ID for StreamInvocation message.")?);
     let target = required(cursor, READ_TARGET, "Null or empty target for StreamInvocation message.")?;
-    Ok(call(cursor, items, headers, Some(invocation_id), target))
-}
-
-/// What types 1 and 4 share: arguments and stream ids. The reference binds the arguments before it looks at the
-/// stream ids, so that faults of the latter only count when binding succeeds.
-fn call<'a>(
-    cursor: &mut Cursor<'a>,
-    items: usize,
-    headers: Headers<'a>,
-    invocation_id: Option<Cow<'a, str>>,
-    target: Cow<'a, str>,
-) -> Invocation<'a> {
-    let start = cursor.rest();
-    let mut invocation = Invocation {
+    let Tail { arguments, stream_ids, deferred } = tail(cursor, items);
+    Ok(Message::StreamInvocation(Invocation {
         headers,
         invocation_id,
         target,
-        arguments: Arguments::new(Protocol::MessagePack, start),
-        stream_ids: None,
-        deferred: None,
-    };
-    match cursor.array_len() {
-        Err(_) => {
-            invocation.arguments = Arguments::broken(Protocol::MessagePack, ARGUMENTS_LENGTH);
-            return invocation;
-        }
-        // An argument that is no MessagePack: the span keeps the rest of the body, where decoding will find the
-        // same fault, after it has compared the counts.
-        Ok(count) if cursor.skip(count).is_err() => return invocation,
-        Ok(_) => {}
-    }
-    invocation.arguments = Arguments::new(Protocol::MessagePack, &start[..start.len() - cursor.rest().len()]);
-    if items > 5 {
-        match stream_ids(cursor) {
-            Ok(ids) => invocation.stream_ids = ids,
-            Err(error) => invocation.deferred = Some(error),
-        }
-    }
-    invocation
+        arguments,
+        stream_ids,
+        deferred,
+    }))
 }
 
-fn stream_ids<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Vec<Cow<'a, str>>>, ProtocolError> {
+/// What follows the target in types 1 and 4.
+struct Tail<'a> {
+    arguments: Arguments<'a>,
+    stream_ids: Option<Vec<Cow<'a, str>>>,
+    deferred: Option<ProtocolError>,
+}
+
+/// Reads arguments and stream ids. The reference binds the arguments before it looks at the stream ids, so that
+/// faults of the latter only count when binding succeeds.
+#[inline]
+fn tail<'a>(cursor: &mut Cursor<'a>, items: usize) -> Tail<'a> {
+    let start = cursor.rest();
+    let (mut stream_ids, mut deferred) = (None, None);
+    let arguments = match cursor.array_len() {
+        Err(_) => Arguments::broken(Protocol::MessagePack, ARGUMENTS_LENGTH),
+        // An argument that is no MessagePack: the span keeps the rest of the body, where decoding will find the
+        // same fault, after it has compared the counts.
+        Ok(count) if cursor.skip(count).is_err() => Arguments::new(Protocol::MessagePack, start),
+        Ok(_) => {
+            let span = &start[..start.len() - cursor.rest().len()];
+            if items > 5 {
+                match read_stream_ids(cursor) {
+                    Ok(ids) => stream_ids = ids,
+                    Err(error) => deferred = Some(error),
+                }
+            }
+            Arguments::new(Protocol::MessagePack, span)
+        }
+    };
+    Tail { arguments, stream_ids, deferred }
+}
+
+fn read_stream_ids<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Vec<Cow<'a, str>>>, ProtocolError> {
     let count = cursor
         .array_len()
         .map_err(|_| ProtocolError::invalid_data("Reading array length for 'streamIds' failed."))?;
