@@ -34,6 +34,7 @@ pub(super) fn implementation(support: &TokenStream, hub: &Hub<'_>) -> TokenStrea
 
 /// An implementation that only keeps "trait not implemented" from being reported after the real errors.
 pub(super) fn placeholder(support: &TokenStream, hub: &Hub<'_>) -> TokenStream {
+    // It comes with errors that stop the build, so nobody ever calls it.
     trait_impl(support, hub, &quote!(::core::unreachable!()))
 }
 
