@@ -1,2 +1,57 @@
-//! placeholder
-fn main() {}
+//! A chat for the browser: `cargo run -p chat`, then open the printed address in two windows.
+//!
+//! What it is made of: [`hub`] is all the SignalR code there is, [`page`] serves what the browser loads, this file
+//! reads the command line and puts the two on one port. Messages live in the browsers only; the server keeps nothing.
+
+mod hub;
+mod page;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+
+use clap::Parser;
+use signalr::HubOptions;
+use signalr_hub::HubEndpoint;
+use signalr_transport::{EndpointOptions, Server};
+use signalr_warp::{ServeError, Serving};
+use tracing_subscriber::EnvFilter;
+
+/// A chat that people use in the browser.
+#[derive(Parser)]
+#[command(name = "chat")]
+struct Arguments {
+    /// Port on this machine; 0 is any free one
+    #[arg(long, default_value_t = 5000)]
+    port: u16,
+
+    /// Address of a Redis server that connects several chat servers (not part of this version)
+    #[arg(long, value_name = "URL")]
+    redis: Option<String>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if arguments.redis.is_some() {
+        eprintln!("error: the Redis backplane is not part of this version; start without --redis");
+        return ExitCode::from(2);
+    }
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match serve(arguments.port).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Serves the page and the hub until the process is asked to end.
+async fn serve(port: u16) -> Result<(), ServeError> {
+    let chat = HubEndpoint::new(hub::Chat, HubOptions::default());
+    let server = Server::builder().endpoint("/chat", chat.handler(), EndpointOptions::new()).build();
+    let serving = Serving::bind(server, SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
+    println!("Chat is ready: http://{}", serving.local_addr());
+    serving.with_routes(page::routes()).run().await
+}
