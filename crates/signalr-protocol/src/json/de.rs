@@ -5,9 +5,10 @@
 //! the envelope. Own limits: a member that comes twice is an error for structs that serde derives (the reference
 //! takes the last). Bytes come from spans that `parse` has checked, but nothing here relies on that.
 
-use super::keys::{EnumKey, MapKey};
+use super::access::{Items, Members};
+use super::keys::EnumKey;
 use super::scan::{MAX_DEPTH, Malformed, Scanner, TextFault, Token};
-use serde::de::{self, DeserializeSeed, Visitor};
+use serde::de::{self, Visitor};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -94,11 +95,9 @@ impl<'de> Deserializer<'de> {
             return Err(self.unexpected(&visitor));
         }
         self.enter()?;
-        let mut items = Items { parent: self, first: true, ended: false };
+        let mut items = Items::new(self);
         let value = visitor.visit_seq(&mut items)?;
-        if !items.ended && items.step()? {
-            return Err(de::Error::custom("more items than expected"));
-        }
+        items.finish()?;
         self.depth -= 1;
         Ok(value)
     }
@@ -112,11 +111,9 @@ impl<'de> Deserializer<'de> {
             return Err(self.unexpected(&visitor));
         }
         self.enter()?;
-        let mut members = Members { parent: self, first: true, ended: false, fields };
+        let mut members = Members::new(self, fields);
         let value = visitor.visit_map(&mut members)?;
-        if !members.ended {
-            return Err(de::Error::custom("more members than expected"));
-        }
+        members.finish()?;
         self.depth -= 1;
         Ok(value)
     }
@@ -338,69 +335,6 @@ impl<'de> de::Deserializer<'de> for &mut Deserializer<'de> {
 
     fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         self.deserialize_str(visitor)
-    }
-}
-
-struct Items<'p, 'de> {
-    parent: &'p mut Deserializer<'de>,
-    first: bool,
-    ended: bool,
-}
-
-impl Items<'_, '_> {
-    #[inline]
-    fn step(&mut self) -> Result<bool, DecodeError> {
-        let more = !self.ended && self.parent.next_item(&mut self.first)?;
-        self.ended = !more;
-        Ok(more)
-    }
-}
-
-impl<'de> de::SeqAccess<'de> for &mut Items<'_, 'de> {
-    type Error = DecodeError;
-
-    fn next_element_seed<T: DeserializeSeed<'de>>(
-        &mut self,
-        seed: T,
-    ) -> Result<Option<T::Value>, DecodeError> {
-        if self.step()? { seed.deserialize(&mut *self.parent).map(Some) } else { Ok(None) }
-    }
-}
-
-struct Members<'p, 'de> {
-    parent: &'p mut Deserializer<'de>,
-    first: bool,
-    ended: bool,
-    fields: &'static [&'static str],
-}
-
-impl<'de> de::MapAccess<'de> for &mut Members<'_, 'de> {
-    type Error = DecodeError;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, DecodeError> {
-        if self.ended {
-            return Ok(None);
-        }
-        let Some(name) = self.parent.scanner.next_member(&mut self.first)? else {
-            self.ended = true;
-            return Ok(None);
-        };
-        seed.deserialize(MapKey::new(field_name(name.to_str()?, self.fields))).map(Some)
-    }
-
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, DecodeError> {
-        seed.deserialize(&mut *self.parent)
-    }
-}
-
-/// The struct's own spelling of a member's name, if it has such a member.
-fn field_name<'de>(name: Cow<'de, str>, fields: &'static [&'static str]) -> Cow<'de, str> {
-    if fields.contains(&&*name) {
-        return name;
-    }
-    match fields.iter().find(|field| field.eq_ignore_ascii_case(&name)) {
-        Some(field) => Cow::Borrowed(field),
-        None => name,
     }
 }
 

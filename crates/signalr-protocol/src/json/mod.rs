@@ -1,8 +1,9 @@
 //! The JSON hub protocol (B-4): text to messages and back.
 //!
-//! `scan` reads tokens, `parse` and `message` the envelope, `de` and `decode` the payloads; `write`, `format` and
+//! `scan` reads tokens, `parse` and `message` the envelope, `de` (with `access` and `keys`) and `decode` the payloads; `write`, `format` and
 //! `escape` go the other way. Framing is `framing::text`.
 
+mod access;
 mod de;
 mod decode;
 mod escape;
