@@ -74,7 +74,9 @@ pub fn text_split(data: &[u8]) {
 }
 
 fn json_message(protocol: HubProtocol, body: &[u8]) {
-    let Ok(message) = protocol.parse(body) else { return };
+    let general = crate::json::parse_any(body);
+    assert_eq!(protocol.parse(body), general, "the short way and the general one agree");
+    let Ok(message) = general else { return };
     match &message {
         Message::Invocation(invocation) | Message::StreamInvocation(invocation) => bind(invocation),
         Message::StreamItem { item, .. } => decode(*item),

@@ -1,12 +1,13 @@
 //! The JSON hub protocol (B-4): text to messages and back.
 //!
-//! `scan` reads tokens, `parse` and `message` the envelope, `de` (with `access` and `keys`) and `decode` the payloads; `write`, `format` and
+//! `scan` reads tokens, `parse` and `message` the envelope (`fast` its usual form), `de` (with `access` and `keys`) and `decode` the payloads; `write`, `format` and
 //! `escape` go the other way. Framing is `framing::text`.
 
 mod access;
 mod de;
 mod decode;
 mod escape;
+mod fast;
 mod format;
 mod keys;
 mod message;
@@ -18,7 +19,7 @@ pub(crate) use crate::framing::text::split;
 pub(crate) use decode::{ArgumentReader, decode_value};
 pub(crate) use escape::write_string;
 pub(crate) use format::write_value;
-pub(crate) use parse::{int32, mismatch, open_object, parse, string, text_fault};
+pub(crate) use parse::{int32, mismatch, open_object, parse, parse_any, string, text_fault};
 pub(crate) use write::{
     write_ack, write_arguments, write_cancel_invocation, write_close, write_completion_error,
     write_completion_result, write_completion_void, write_invocation, write_message, write_ping,

@@ -3,6 +3,7 @@
 //! Owns the known properties, their types and the texts for wrong ones. Arguments, items and results are checked for
 //! syntax and kept as spans; `message` decides what a type must have, `decode` reads the spans.
 
+use super::fast;
 use super::message::build;
 use super::scan::{Malformed, RawString, Scanner, TextFault, Token};
 use crate::error::{ProtocolError, ProtocolErrorKind};
@@ -10,7 +11,16 @@ use crate::message::{Headers, Message};
 use std::borrow::Cow;
 
 /// Reads one message body.
+#[inline]
 pub(crate) fn parse(body: &[u8]) -> Result<Message<'_>, ProtocolError> {
+    match fast::parse(body) {
+        Some(message) => Ok(message),
+        None => parse_any(body),
+    }
+}
+
+/// Reads a message body in any form.
+pub(crate) fn parse_any(body: &[u8]) -> Result<Message<'_>, ProtocolError> {
     let mut scanner = Scanner::new(body);
     open_object(&mut scanner)?;
     let mut fields = Fields::default();

@@ -89,6 +89,16 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// Takes a given text; false, without a step, when something else is there.
+    #[inline]
+    pub(crate) fn take(&mut self, text: &[u8]) -> bool {
+        let found = self.input.get(self.position..).is_some_and(|rest| rest.starts_with(text));
+        if found {
+            self.position += text.len();
+        }
+        found
+    }
+
     /// Takes one given byte.
     #[inline]
     pub(crate) fn expect(&mut self, byte: u8) -> Result<(), Malformed> {
