@@ -81,41 +81,6 @@ impl<'a> PayloadWriter<'a> {
     }
 }
 
-/// Reads arguments one by one, in the format of either protocol.
-enum ArgumentReader<'a> {
-    Json(json::ArgumentReader<'a>),
-    MessagePack(msgpack::ArgumentReader<'a>),
-}
-
-impl<'a> ArgumentReader<'a> {
-    fn new(arguments: Arguments<'a>, expected: usize) -> Result<Self, BindError> {
-        if let Some(fault) = arguments.fault() {
-            return Err(BindError::other(fault));
-        }
-        match arguments.protocol() {
-            Protocol::Json => json::ArgumentReader::new(arguments.bytes(), expected).map(Self::Json),
-            Protocol::MessagePack => {
-                msgpack::ArgumentReader::new(arguments.bytes(), expected).map(Self::MessagePack)
-            }
-        }
-    }
-
-    fn next<T: DeserializeOwned>(&mut self) -> Result<T, BindError> {
-        match self {
-            Self::Json(reader) => reader.next(),
-            Self::MessagePack(reader) => reader.next(),
-        }
-    }
-
-    /// Refuses arguments that are left over.
-    fn finish(self) -> Result<(), BindError> {
-        match self {
-            Self::Json(reader) => reader.finish(),
-            Self::MessagePack(reader) => reader.finish(),
-        }
-    }
-}
-
 impl<T: Serialize + Send + Sync> ArgumentList for DynamicArguments<T> {
     fn count(&self) -> usize {
         self.0.len()
@@ -142,11 +107,26 @@ macro_rules! tuples {
             const COUNT: usize = $count;
 
             fn from_arguments(arguments: Arguments<'_>) -> Result<Self, BindError> {
-                #[allow(unused_mut, reason = "the empty tuple reads nothing")]
-                let mut reader = ArgumentReader::new(arguments, Self::COUNT)?;
-                let values = ($(reader.next::<$name>()?,)*);
-                reader.finish()?;
-                Ok(values)
+                if let Some(fault) = arguments.fault() {
+                    return Err(BindError::other(fault));
+                }
+                let span = arguments.bytes();
+                match arguments.protocol() {
+                    Protocol::Json => {
+                        #[allow(unused_mut, reason = "the empty tuple reads nothing")]
+                        let mut reader = json::ArgumentReader::new(span, Self::COUNT)?;
+                        let values = ($(reader.next::<$name>()?,)*);
+                        reader.finish()?;
+                        Ok(values)
+                    }
+                    Protocol::MessagePack => {
+                        #[allow(unused_mut, reason = "the empty tuple reads nothing")]
+                        let mut reader = msgpack::ArgumentReader::new(span, Self::COUNT)?;
+                        let values = ($(reader.next::<$name>()?,)*);
+                        reader.finish()?;
+                        Ok(values)
+                    }
+                }
             }
         }
 

@@ -29,6 +29,7 @@ pub(crate) struct Deserializer<'de> {
 pub(crate) struct DecodeError(Cow<'static, str>);
 
 impl<'de> Deserializer<'de> {
+    #[inline]
     pub(crate) fn new(span: &'de [u8]) -> Self {
         let mut scanner = Scanner::new(span);
         scanner.skip_white_space();
@@ -36,6 +37,7 @@ impl<'de> Deserializer<'de> {
     }
 
     /// Takes the `[` of an argument array, which is one of the outer containers.
+    #[inline]
     pub(crate) fn open_array(&mut self) -> Result<(), DecodeError> {
         Ok(self.scanner.expect(b'[')?)
     }
@@ -61,10 +63,12 @@ impl<'de> Deserializer<'de> {
         &mut self.scanner
     }
 
+    #[inline]
     pub(super) fn string(&mut self) -> Result<Cow<'de, str>, DecodeError> {
         Ok(self.scanner.string()?.to_str()?)
     }
 
+    #[inline]
     fn number(&mut self) -> Result<Number<'de>, DecodeError> {
         let text = self.scanner.number()?;
         // Digits, signs, points and exponents are ASCII.

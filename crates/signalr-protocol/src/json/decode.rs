@@ -24,12 +24,14 @@ pub(crate) struct ArgumentReader<'a> {
 }
 
 impl<'a> ArgumentReader<'a> {
+    #[inline]
     pub(crate) fn new(span: &'a [u8], expected: usize) -> Result<Self, BindError> {
         let mut deserializer = Deserializer::new(span);
         deserializer.open_array().map_err(BindError::conversion)?;
         Ok(Self { deserializer, first: true, read: 0, expected })
     }
 
+    #[inline]
     pub(crate) fn next<T: DeserializeOwned>(&mut self) -> Result<T, BindError> {
         if !self.deserializer.next_item(&mut self.first).map_err(BindError::conversion)? {
             return Err(BindError::count(self.read, self.expected));
@@ -40,6 +42,7 @@ impl<'a> ArgumentReader<'a> {
     }
 
     /// Refuses arguments that are left over, counting them without reading.
+    #[inline]
     pub(crate) fn finish(mut self) -> Result<(), BindError> {
         while self.deserializer.next_item(&mut self.first).map_err(BindError::conversion)? {
             self.deserializer.skip_value().map_err(BindError::conversion)?;

@@ -110,6 +110,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// The kind of the value at the cursor, which is not moved. The value itself may still be malformed.
+    #[inline]
     pub(crate) fn token(&self) -> Result<Token, Malformed> {
         Ok(match self.peek().ok_or(Malformed)? {
             b'{' => Token::Object,
@@ -201,6 +202,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Takes a number and gives its text.
+    #[inline]
     pub(crate) fn number(&mut self) -> Result<&'a [u8], Malformed> {
         let start = self.position;
         if self.peek() == Some(b'-') {
@@ -225,6 +227,7 @@ impl<'a> Scanner<'a> {
         Ok(&self.input[start..self.position])
     }
 
+    #[inline]
     fn digits(&mut self) -> Result<(), Malformed> {
         let start = self.position;
         while let Some(b'0'..=b'9') = self.peek() {
@@ -330,6 +333,7 @@ impl<'a> RawString<'a> {
     }
 
     /// The text, borrowed when there is no escape in it.
+    #[inline]
     pub(crate) fn to_str(self) -> Result<Cow<'a, str>, TextFault> {
         let text = simdutf8::basic::from_utf8(self.bytes).map_err(|_| TextFault::Utf8)?;
         if self.escaped { unescape(text).map(Cow::Owned) } else { Ok(Cow::Borrowed(text)) }
@@ -339,12 +343,24 @@ impl<'a> RawString<'a> {
 /// The index of the first quote, backslash or control character at or after `from`.
 #[inline]
 fn find_special(input: &[u8], from: usize) -> Option<usize> {
+    let rest = input.get(from..)?;
+    // Blocks without a hit are passed in a form that compiles to vector instructions.
+    let (blocks, _) = rest.as_chunks::<32>();
+    let quiet =
+        blocks.iter().take_while(|block| !block.iter().fold(false, |hit, &b| hit | is_special(b))).count();
+    let start = quiet * 32;
+    find_special_byte(rest.get(start..)?).map(|at| from + start + at)
+}
+
+/// The same for a short way: eight bytes at a time. In each term of `hits` the lowest marked byte is a true hit, and
+/// only the lowest is used.
+#[inline]
+fn find_special_byte(input: &[u8]) -> Option<usize> {
     const ONES: u64 = u64::MAX / 255;
     const HIGHS: u64 = ONES << 7;
-    let mut at = from;
-    // Eight bytes at a time; in each term the lowest marked byte is a true hit, and only that one is used.
-    while let Some(chunk) = input.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-        let word = u64::from_le_bytes(*chunk);
+    let (words, tail) = input.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
         let quote = word ^ (ONES * b'"' as u64);
         let slash = word ^ (ONES * b'\\' as u64);
         let hits = (quote.wrapping_sub(ONES) & !quote
@@ -352,12 +368,15 @@ fn find_special(input: &[u8], from: usize) -> Option<usize> {
             | word.wrapping_sub(ONES * 0x20) & !word)
             & HIGHS;
         if hits != 0 {
-            return Some(at + hits.trailing_zeros() as usize / 8);
+            return Some(index * 8 + hits.trailing_zeros() as usize / 8);
         }
-        at += 8;
     }
-    let tail = input.get(at..)?;
-    tail.iter().position(|&b| b == b'"' || b == b'\\' || b < 0x20).map(|i| at + i)
+    tail.iter().position(|&b| is_special(b)).map(|at| words.len() * 8 + at)
+}
+
+#[inline]
+const fn is_special(byte: u8) -> bool {
+    (byte == b'"') | (byte == b'\\') | (byte < 0x20)
 }
 
 fn escape_length(rest: &[u8]) -> Result<usize, Malformed> {
