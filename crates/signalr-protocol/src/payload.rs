@@ -51,15 +51,15 @@ impl<'a> Payload<'a> {
         self.span
     }
 
-    /// Whether the span holds exactly one value: for whoever passes it on, or drops it, without decoding it. JSON
-    /// was checked when the message was parsed; a MessagePack value may be missing or damaged, which [`Self::decode`]
-    /// notices too.
+    /// Whether the span holds exactly one value: for whoever passes it on, or drops it, without decoding it. What a
+    /// JSON message held was checked when it was parsed; a MessagePack value may be missing or damaged, which
+    /// [`Self::decode`] notices too.
     ///
     /// # Errors
     /// It does not; the reference closes the connection with this error.
     pub fn check(&self) -> Result<(), ProtocolError> {
         match self.protocol {
-            Protocol::Json => Ok(()),
+            Protocol::Json => json::check_value(self.span),
             Protocol::MessagePack => msgpack::check_value(self.span),
         }
     }

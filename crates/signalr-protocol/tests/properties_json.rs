@@ -269,3 +269,34 @@ fn endless_numbers_and_strings_are_read_once() {
     let open = format!("{{\"type\":1,\"target\":\"{}", "\\\\".repeat(1 << 20));
     assert!(JSON.parse(open.as_bytes()).is_err());
 }
+
+#[test]
+fn received_contents_stay_out_of_error_details() {
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Known {
+        #[serde(rename = "known")]
+        _known: Option<i32>,
+    }
+    let details = [
+        Payload::new(Protocol::Json, b"\"hunter2\"").decode::<i32>().err(),
+        Payload::new(Protocol::Json, b"\"hunter2\"").decode::<Result<i32, i32>>().err(),
+        Payload::new(Protocol::Json, b"\"hunter2\"").decode::<char>().err(),
+        Payload::new(Protocol::Json, b"{\"hunter2\":1}").decode::<Known>().err(),
+        Payload::new(Protocol::Json, b"{\"hunter2\":1}").decode::<Result<i32, i32>>().err(),
+    ];
+    for error in details {
+        let detail = error.unwrap().detail.unwrap();
+        assert!(!detail.contains("hunter2"), "{detail}");
+    }
+}
+
+#[test]
+fn damaged_payloads_are_not_passed_on() {
+    for damaged in ["", "1 2", "[", "\"\u{1e}\"", "1}\u{1e}{\"type\":7"] {
+        let payload = Payload::new(Protocol::Json, damaged.as_bytes());
+        let mut out = b"before".to_vec();
+        assert!(JSON.write_completion_raw(&mut out, "1", payload).is_err(), "{damaged}");
+        assert_eq!(out, b"before");
+    }
+}

@@ -3,7 +3,8 @@
 //! Owns the walk and the matching of a struct's member names, which ignores case; values are read by `de`, keys of maps
 //! by `keys`.
 
-use super::de::{DecodeError, Deserializer};
+use super::de::Deserializer;
+use super::decode_error::DecodeError;
 use super::keys::MapKey;
 use serde::de::{self, DeserializeSeed};
 use std::borrow::Cow;
@@ -22,7 +23,7 @@ impl<'p, 'de> Items<'p, 'de> {
 
     /// Takes the `]`, which must come next.
     pub(super) fn finish(mut self) -> Result<(), DecodeError> {
-        if self.step()? { Err(de::Error::custom("more items than expected")) } else { Ok(()) }
+        if self.step()? { Err(DecodeError::text("more items than expected")) } else { Ok(()) }
     }
 
     #[inline]
@@ -60,7 +61,7 @@ impl<'p, 'de> Members<'p, 'de> {
 
     /// Checks that the `}` has been taken.
     pub(super) fn finish(self) -> Result<(), DecodeError> {
-        if self.ended { Ok(()) } else { Err(de::Error::custom("more members than expected")) }
+        if self.ended { Ok(()) } else { Err(DecodeError::text("more members than expected")) }
     }
 }
 

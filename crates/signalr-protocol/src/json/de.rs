@@ -6,11 +6,11 @@
 //! takes the last). Bytes come from spans that `parse` has checked, but nothing here relies on that.
 
 use super::access::{Items, Members};
+use super::decode_error::DecodeError;
 use super::keys::EnumKey;
 use super::scan::{MAX_DEPTH, Malformed, Scanner, TextFault, Token};
 use serde::de::{self, Visitor};
 use std::borrow::Cow;
-use std::fmt;
 
 /// Containers around a payload value: the envelope and the array of arguments.
 const OUTER_DEPTH: u32 = 2;
@@ -23,10 +23,6 @@ pub(crate) struct Deserializer<'de> {
     scanner: Scanner<'de>,
     depth: u32,
 }
-
-/// A value that does not convert. The text is for logs.
-#[derive(Debug)]
-pub(crate) struct DecodeError(Cow<'static, str>);
 
 impl<'de> Deserializer<'de> {
     #[inline]
@@ -81,17 +77,10 @@ impl<'de> Deserializer<'de> {
 
     /// The error for a value of another kind than asked for.
     fn unexpected<'v, V: Visitor<'v>>(&self, visitor: &V) -> DecodeError {
-        let found = match self.scanner.token() {
-            Ok(Token::Object) => de::Unexpected::Map,
-            Ok(Token::Array) => de::Unexpected::Seq,
-            Ok(Token::String) => de::Unexpected::Other("string"),
-            Ok(Token::Number) => de::Unexpected::Other("number"),
-            Ok(Token::True) => de::Unexpected::Bool(true),
-            Ok(Token::False) => de::Unexpected::Bool(false),
-            Ok(Token::Null) => de::Unexpected::Unit,
-            Err(Malformed) => return Malformed.into(),
-        };
-        de::Error::invalid_type(found, visitor)
+        match self.scanner.token() {
+            Ok(token) => DecodeError::found(token, visitor),
+            Err(malformed) => malformed.into(),
+        }
     }
 
     fn array<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, DecodeError> {
@@ -125,7 +114,7 @@ impl<'de> Deserializer<'de> {
     /// Takes the opening bracket of a container.
     fn enter(&mut self) -> Result<(), DecodeError> {
         if self.depth >= MAX_DEPTH {
-            return Err(de::Error::custom("nested too deeply"));
+            return Err(DecodeError::text("nested too deeply"));
         }
         self.depth += 1;
         self.scanner.bump();
@@ -155,9 +144,7 @@ impl Number<'_> {
         self,
         visitor: &V,
     ) -> Result<T, DecodeError> {
-        self.0
-            .parse()
-            .map_err(|_| de::Error::invalid_value(de::Unexpected::Other("number out of range"), visitor))
+        self.0.parse().map_err(|_| DecodeError::found(Token::Number, visitor))
     }
 }
 
@@ -339,35 +326,6 @@ impl<'de> de::Deserializer<'de> for &mut Deserializer<'de> {
 
     fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         self.deserialize_str(visitor)
-    }
-}
-
-impl fmt::Display for DecodeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for DecodeError {}
-
-impl de::Error for DecodeError {
-    fn custom<T: fmt::Display>(message: T) -> Self {
-        Self(Cow::Owned(message.to_string()))
-    }
-}
-
-impl From<Malformed> for DecodeError {
-    fn from(_: Malformed) -> Self {
-        Self(Cow::Borrowed("malformed JSON"))
-    }
-}
-
-impl From<TextFault> for DecodeError {
-    fn from(fault: TextFault) -> Self {
-        Self(Cow::Borrowed(match fault {
-            TextFault::Utf8 => "a string is not UTF-8",
-            TextFault::MissingLowSurrogate | TextFault::Surrogate(_) => "a string has a lone surrogate",
-        }))
     }
 }
 

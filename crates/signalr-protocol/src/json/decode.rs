@@ -4,7 +4,8 @@
 //! convert decides, and their number is known only at the end.
 
 use super::de::Deserializer;
-use crate::error::BindError;
+use super::scan::{Malformed, Scanner};
+use crate::error::{BindError, ProtocolError};
 use serde::de::DeserializeOwned;
 
 /// Reads one value.
@@ -13,6 +14,15 @@ pub(crate) fn decode_value<T: DeserializeOwned>(span: &[u8]) -> Result<T, BindEr
     let value = T::deserialize(&mut deserializer).map_err(BindError::conversion)?;
     deserializer.finish().map_err(BindError::conversion)?;
     Ok(value)
+}
+
+/// Whether a span is exactly one value.
+pub(crate) fn check_value(span: &[u8]) -> Result<(), ProtocolError> {
+    let mut scanner = Scanner::new(span);
+    scanner.skip_white_space();
+    scanner.skip_value(1)?;
+    scanner.skip_white_space();
+    if scanner.peek().is_none() { Ok(()) } else { Err(Malformed.into()) }
 }
 
 /// Reads an argument array value by value.

@@ -2,7 +2,8 @@
 //!
 //! Owns the conversion of a member's name into a key that is no string; values are read by `de`.
 
-use super::de::{DecodeError, Deserializer, Number};
+use super::de::{Deserializer, Number};
+use super::decode_error::DecodeError;
 use serde::de::{self, DeserializeSeed, Visitor};
 use std::borrow::Cow;
 
@@ -87,7 +88,7 @@ impl<'de> de::EnumAccess<'de> for EnumKey<'_, 'de> {
 
     fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), DecodeError> {
         let name = self.parent.scanner().next_member(&mut true)?;
-        let name = name.ok_or_else(|| <DecodeError as de::Error>::custom("an empty object for an enum"))?;
+        let name = name.ok_or(DecodeError::text("an empty object for an enum"))?;
         Ok((seed.deserialize(MapKey::new(name.to_str()?))?, self))
     }
 }

@@ -1,11 +1,12 @@
 //! The JSON hub protocol (B-4): text to messages and back.
 //!
-//! `scan` reads tokens, `parse` and `message` the envelope (`fast` its usual form), `de` (with `access` and `keys`) and `decode` the payloads; `write`, `format` and
+//! `scan` reads tokens, `parse` and `message` the envelope (`fast` its usual form), `de` (with `access`, `keys` and `decode_error`) and `decode` the payloads; `write`, `format` and
 //! `escape` go the other way. Framing is `framing::text`.
 
 mod access;
 mod de;
 mod decode;
+mod decode_error;
 mod escape;
 mod fast;
 mod format;
@@ -16,7 +17,7 @@ pub(crate) mod scan;
 mod write;
 
 pub(crate) use crate::framing::text::split;
-pub(crate) use decode::{ArgumentReader, decode_value};
+pub(crate) use decode::{ArgumentReader, check_value, decode_value};
 pub(crate) use escape::write_string;
 pub(crate) use format::write_value;
 pub(crate) use parse::{int32, mismatch, open_object, parse, parse_any, string, text_fault};
