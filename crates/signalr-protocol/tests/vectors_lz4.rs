@@ -32,7 +32,8 @@ fn every_entry() {
     assert_eq!(failed, 0);
 }
 
-/// Every value compressed here in both forms, read by MessagePack-CSharp itself.
+/// Every value of the file and some larger ones: MessagePack-CSharp itself reads what was compressed here in both
+/// forms, and what it compresses is read here.
 #[test]
 fn the_library_reads_ours() {
     let Ok(program) = std::env::var("SIGNALR_DOTNET_PEER") else {
@@ -42,19 +43,43 @@ fn the_library_reads_ours() {
         return;
     };
     let file = load();
+    let listed = entries(&file, "vectors")
+        .iter()
+        .map(|entry| support::base64(text(entry, "plain_b64").expect("plain_b64")));
     let mut peer = Peer::start(&program);
     let mut compared = 0;
-    for entry in entries(&file, "vectors") {
-        let plain = support::base64(text(entry, "plain_b64").expect("plain_b64"));
-        for (form, _) in FORMS {
-            let ours = compress(&plain, form);
-            let read = peer.expand(&ours);
-            assert_eq!(read, plain, "{} as {form:?}", text(entry, "name").unwrap_or_default());
+    for plain in listed.chain(large_values()) {
+        for (form, name) in [(Compression::Lz4BlockArray, "blockArray"), (Compression::Lz4Block, "block")] {
+            assert!(
+                peer.ask("lz4-decode", name, &compress(&plain, form)) == plain,
+                "{} bytes as {name}",
+                plain.len()
+            );
+            let theirs = peer.ask("lz4-encode", name, &plain);
+            assert_eq!(equal(&theirs, &plain), Ok(()), "{} bytes as {name}", plain.len());
             compared += 1;
         }
     }
-    println!("MessagePack-CSharp read {compared} of our values");
+    println!("MessagePack-CSharp and this crate read {compared} values of each other");
     peer.stop();
+}
+
+/// Bins around the sizes of blocks: easy, mixed and impossible to compress.
+fn large_values() -> impl Iterator<Item = Vec<u8>> {
+    let sizes = [4_096, 65_531, 65_532, 65_536, 65_541, 131_072, 200_000, 1_000_000];
+    sizes.into_iter().flat_map(|size| [u64::MAX, 0xff00, 0].map(|mask| support::encode(&noise(size, mask))))
+}
+
+/// Pseudo-random bytes where the mask has bits, and a counter in between.
+fn noise(size: usize, mask: u64) -> Value {
+    let mut state = 0x9e37_79b9_7f4a_7c15u64;
+    let byte = |n: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        ((state & mask) >> 8) as u8 ^ (n / 100) as u8
+    };
+    Value::Binary((0..size).map(byte).collect())
 }
 
 fn load() -> Value {
@@ -151,8 +176,9 @@ impl Peer {
         Self { child, answers }
     }
 
-    fn expand(&mut self, compressed: &[u8]) -> Vec<u8> {
-        let line = format!(r#"{{"op":"lz4-decode","data":"{}"}}"#, STANDARD.encode(compressed));
+    fn ask(&mut self, op: &str, format: &str, data: &[u8]) -> Vec<u8> {
+        let data = STANDARD.encode(data);
+        let line = format!(r#"{{"op":"{op}","format":"{format}","data":"{data}"}}"#);
         let stdin = self.child.stdin.as_mut().expect("piped");
         writeln!(stdin, "{line}").and_then(|()| stdin.flush()).expect("the reference program reads");
         let answer = self.answers.next().expect("an answer").expect("text");
