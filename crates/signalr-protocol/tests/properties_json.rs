@@ -254,11 +254,16 @@ fn depth_bombs_are_refused_quickly() {
     assert!(started.elapsed() < Duration::from_secs(20));
 }
 
+/// Of 64 levels the envelope takes one and the array of arguments another.
 #[test]
-fn nesting_inside_a_payload_ends_at_62_levels() {
+fn nesting_counts_what_is_around_a_payload() {
     let nested = |n: usize| format!("{}{}", "[".repeat(n), "]".repeat(n));
-    assert!(Payload::new(Protocol::Json, nested(62).as_bytes()).decode::<Value>().is_ok());
-    assert!(Payload::new(Protocol::Json, nested(63).as_bytes()).decode::<Value>().is_err());
+    let item = |n| Payload::new(Protocol::Json, nested(n).as_bytes()).decode::<Value>().is_ok();
+    assert!(item(63));
+    assert!(!item(64));
+    let argument = |n| Arguments::new(Protocol::Json, nested(n + 1).as_bytes()).decode::<(Value,)>().is_ok();
+    assert!(argument(62));
+    assert!(!argument(63));
 }
 
 #[test]

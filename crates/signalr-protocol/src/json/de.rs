@@ -12,8 +12,8 @@ use super::scan::{MAX_DEPTH, Malformed, Scanner, TextFault, Token};
 use serde::de::{self, Visitor};
 use std::borrow::Cow;
 
-/// Containers around a payload value: the envelope and the array of arguments.
-const OUTER_DEPTH: u32 = 2;
+/// Containers around a payload: the envelope.
+const OUTER_DEPTH: u32 = 1;
 
 /// The name under which serde_json's `RawValue` asks for the text of a value.
 const RAW_VALUE: &str = "$serde_json::private::RawValue";
@@ -32,9 +32,10 @@ impl<'de> Deserializer<'de> {
         Self { scanner, depth: OUTER_DEPTH }
     }
 
-    /// Takes the `[` of an argument array, which is one of the outer containers.
+    /// Takes the `[` of an argument array.
     #[inline]
     pub(crate) fn open_array(&mut self) -> Result<(), DecodeError> {
+        self.depth += 1;
         Ok(self.scanner.expect(b'[')?)
     }
 
