@@ -258,10 +258,11 @@ fn depth_bombs_are_refused_quickly() {
 #[test]
 fn nesting_counts_what_is_around_a_payload() {
     let nested = |n: usize| format!("{}{}", "[".repeat(n), "]".repeat(n));
-    let item = |n| Payload::new(Protocol::Json, nested(n).as_bytes()).decode::<Value>().is_ok();
+    let item = |n: usize| Payload::new(Protocol::Json, nested(n).as_bytes()).decode::<Value>().is_ok();
     assert!(item(63));
     assert!(!item(64));
-    let argument = |n| Arguments::new(Protocol::Json, nested(n + 1).as_bytes()).decode::<(Value,)>().is_ok();
+    let argument =
+        |n: usize| Arguments::new(Protocol::Json, nested(n + 1).as_bytes()).decode::<(Value,)>().is_ok();
     assert!(argument(62));
     assert!(!argument(63));
 }
