@@ -31,6 +31,12 @@ impl HubEndpoint {
         Arc::new(Self { definition, options: Arc::new(options), manager })
     }
 
+    /// Serves a definition with the connections, groups and users of another endpoint, as one hub type at two paths
+    /// needs. What the manager was made with (protocols, order, its time-outs) stays as it is.
+    pub fn sharing(other: &Self, definition: HubDefinition, options: HubOptions) -> Arc<Self> {
+        Arc::new(Self { definition, options: Arc::new(options), manager: other.manager.clone() })
+    }
+
     /// Joins a backplane; before the first connection.
     ///
     /// # Errors

@@ -85,6 +85,29 @@ impl<E: Error + Send + Sync + 'static> From<E> for HubError {
     }
 }
 
+/// For programs that only report their errors: `?` works in a function that returns a boxed error.
+impl From<HubError> for Box<dyn Error + Send + Sync> {
+    fn from(error: HubError) -> Self {
+        Box::new(Reported(error))
+    }
+}
+
+/// A [`HubError`] that has left hub code: it can be an [`Error`], because nothing converts it back.
+#[derive(Debug)]
+struct Reported(HubError);
+
+impl fmt::Display for Reported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl Error for Reported {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source.as_deref()?.source()
+    }
+}
+
 /// The last path segment of a type's name, without its type parameters.
 fn short_name<T>() -> &'static str {
     let path = std::any::type_name::<T>();
@@ -125,6 +148,14 @@ mod tests {
         assert!(error.downcast_ref::<std::num::ParseIntError>().is_some());
         assert_eq!(error.detail("Failed.", false), "Failed.");
         assert_eq!(error.detail("Failed.", true), "Failed. ParseIntError: invalid digit found in string");
+    }
+
+    #[test]
+    fn a_hub_error_can_leave_as_a_boxed_error() {
+        fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+            Err(HubError::new("no such room"))?
+        }
+        assert_eq!(main().unwrap_err().to_string(), "no such room");
     }
 
     #[test]

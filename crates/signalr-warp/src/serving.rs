@@ -27,7 +27,7 @@ type End = Pin<Box<dyn Future<Output = ()> + Send>>;
 ///
 /// # Errors
 /// The address cannot be listened on, or signals cannot be received.
-pub async fn serve(server: Server, address: impl Into<SocketAddr>) -> Result<(), ServeError> {
+pub async fn serve(server: impl Into<Server>, address: impl Into<SocketAddr>) -> Result<(), ServeError> {
     Serving::bind(server, address).await?.run().await
 }
 
@@ -67,17 +67,20 @@ impl Serving {
     ///
     /// # Errors
     /// The address cannot be listened on.
-    pub async fn bind(server: Server, address: impl Into<SocketAddr>) -> Result<Self, ServeError> {
-        Self::on(server, listen(address.into())?)
+    pub async fn bind(server: impl Into<Server>, address: impl Into<SocketAddr>) -> Result<Self, ServeError> {
+        Self::on(server.into(), listen(address.into())?)
     }
 
     /// Takes a listener that exists already, for example from a supervisor. Must be called inside a tokio runtime.
     ///
     /// # Errors
     /// The listener cannot be used.
-    pub fn from_listener(server: Server, listener: std::net::TcpListener) -> Result<Self, ServeError> {
+    pub fn from_listener(
+        server: impl Into<Server>,
+        listener: std::net::TcpListener,
+    ) -> Result<Self, ServeError> {
         listener.set_nonblocking(true).map_err(ServeError::Listener)?;
-        Self::on(server, TcpListener::from_std(listener).map_err(ServeError::Listener)?)
+        Self::on(server.into(), TcpListener::from_std(listener).map_err(ServeError::Listener)?)
     }
 
     fn on(server: Server, listener: TcpListener) -> Result<Self, ServeError> {

@@ -23,6 +23,25 @@
 //! }
 //! ```
 //!
+//! # Servers
+//!
+//! ```no_run
+//! # use signalr::prelude::*;
+//! # struct Chat;
+//! # #[hub]
+//! # impl Chat {}
+//! #[tokio::main]
+//! async fn main() -> signalr::Result<()> {
+//!     let server = SignalR::builder().hub("/chat", Chat).build().await?;
+//!     signalr::warp::serve(server, ([127, 0, 0, 1], 5000)).await?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! [`SignalR::builder`] checks the whole description before anything listens. To serve beside routes of your own use
+//! `signalr::warp::Serving::with_routes`, or mount `server.routes()` as a filter. Outside of hub methods send through
+//! [`Server::context`], or through a [`HubHandle`] that the hub holds.
+//!
 //! The page of [`macro@hub`] says what a method may look like, [`macro@hub_client`] gives the client's methods types,
 //! and [`HubBuilder`] makes hubs without a macro.
 //!
@@ -39,7 +58,14 @@
 //!
 //! A feature adds; none changes what another does.
 
+mod builder;
+mod error;
 pub mod prelude;
+mod server;
+
+pub use builder::{ServerBuilder, SignalR};
+pub use error::{BuildError, ConfigError, Result};
+pub use server::Server;
 
 #[cfg(feature = "macros")]
 pub use signalr_macros::{hub, hub_client};
@@ -53,7 +79,15 @@ pub use signalr_hub::{
     HubDefinition, HubError, HubHandle, HubOptions, HubResult, Items, SingleClient, StreamSink,
     TypedCallerClients, TypedClient, TypedClients,
 };
-pub use signalr_protocol::{ArgumentList, Compression, DynamicArguments, Protocol};
+pub use signalr_protocol::{ArgumentList, Compression, DynamicArguments, Protocol, values};
+pub use signalr_transport::{Authenticate, Authentication, Denied, EndpointOptions, bearer_token};
+
+/// Serving with warp: an accept loop with a graceful end, or the endpoints as a filter.
+#[cfg(feature = "warp")]
+pub use signalr_warp as warp;
+
+/// What authors of backplanes and of raw connection handlers are written against.
+pub use signalr_core as core;
 
 /// The names that generated code uses. No stability is promised.
 #[doc(hidden)]
