@@ -135,7 +135,7 @@ impl Group {
     fn new(child: Child) -> Result<Self> {
         let mut watchdog = Command::new("sh");
         // `read` returns when the pipe closes, which happens however this process ends.
-        watchdog.args(["-c", "read -r _; kill -KILL -- -\"$0\""]).arg(child.id().to_string());
+        watchdog.args(["-c", &format!("read -r _; {KILL_GROUP}")]).arg(child.id().to_string());
         watchdog.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         let watchdog = watchdog.spawn().ok();
         Ok(Self { child, watchdog })
@@ -143,9 +143,9 @@ impl Group {
 
     /// Ends every process of the group. An empty group is fine.
     fn kill(&self) {
-        let group = format!("-{}", self.child.id());
-        let mut kill = Command::new("kill");
-        kill.args(["-KILL", "--", &group]).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut kill = Command::new("sh");
+        kill.args(["-c", KILL_GROUP]).arg(self.child.id().to_string());
+        kill.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         kill.status().ok();
     }
 
@@ -235,6 +235,8 @@ fn read_lines(reader: PipeReader) -> Receiver<String> {
 }
 
 static VERBOSE: AtomicBool = AtomicBool::new(false);
+/// By the shell, because a minimal system has no `kill` program; in the one form that every shell understands.
+const KILL_GROUP: &str = "kill -KILL \"-$0\"";
 const PROGRESS_EVERY: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
@@ -269,6 +271,16 @@ mod tests {
         assert_eq!(outcome.ending, Ending::Exited(0));
         assert!(outcome.took < Duration::from_secs(50));
         assert!(!is_running(outcome.output.trim()));
+    }
+
+    #[test]
+    fn a_tool_does_not_outlive_us() {
+        let child = Command::new("sleep").arg("600").process_group(0).spawn().unwrap();
+        let mut group = Group::new(child).unwrap();
+        assert_eq!(group.child.try_wait().unwrap(), None);
+        // What the end of this process does, however it comes.
+        drop(group.watchdog.as_mut().unwrap().stdin.take());
+        assert_eq!(group.wait_until(Instant::now() + Duration::from_secs(20)).unwrap(), Ending::Signalled(9));
     }
 
     #[test]
