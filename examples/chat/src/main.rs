@@ -10,10 +10,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 
 use clap::Parser;
-use signalr::HubOptions;
-use signalr_hub::HubEndpoint;
-use signalr_transport::{EndpointOptions, Server};
-use signalr_warp::{ServeError, Serving};
+use signalr::prelude::*;
+use signalr::warp::Serving;
 use tracing_subscriber::EnvFilter;
 
 /// A chat that people use in the browser.
@@ -48,10 +46,10 @@ async fn main() -> ExitCode {
 }
 
 /// Serves the page and the hub until the process is asked to end.
-async fn serve(port: u16) -> Result<(), ServeError> {
-    let chat = HubEndpoint::new(hub::Chat, HubOptions::default());
-    let server = Server::builder().endpoint("/chat", chat.handler(), EndpointOptions::new()).build();
+async fn serve(port: u16) -> signalr::Result<()> {
+    let server = SignalR::builder().hub("/chat", hub::Chat).build().await?;
     let serving = Serving::bind(server, SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
     println!("Chat is ready: http://{}", serving.local_addr());
-    serving.with_routes(page::routes()).run().await
+    serving.with_routes(page::routes()).run().await?;
+    Ok(())
 }
