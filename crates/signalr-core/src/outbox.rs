@@ -392,3 +392,168 @@ impl Inner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A socket that takes so many bytes per call, and blocks when it has none left.
+    #[derive(Default)]
+    struct Socket {
+        room: usize,
+        per_call: usize,
+        written: Vec<u8>,
+        calls: usize,
+    }
+
+    impl Socket {
+        fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+            self.calls += 1;
+            let most = self.room.min(self.per_call);
+            if most == 0 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).take(most).collect();
+            self.written.extend_from_slice(&bytes);
+            self.room -= bytes.len();
+            Ok(bytes.len())
+        }
+    }
+
+    fn flush(outbox: &Outbox, socket: &mut Socket, rounds: usize) -> Flushed {
+        outbox.write_with(rounds, &OutboxLimits::default(), |slices| socket.write(slices)).unwrap()
+    }
+
+    #[test]
+    fn shared_and_own_frames_leave_in_order_whatever_the_socket_takes() {
+        for per_call in [1, 2, 3, 7, 1000] {
+            let outbox = Outbox::new();
+            let limits = OutboxLimits::default();
+            let mut expected = Vec::new();
+            for n in 0..200u8 {
+                let frame = vec![n; n as usize % 5 + 1];
+                expected.extend_from_slice(&frame);
+                if n % 3 == 0 {
+                    outbox.push(frame.into(), &limits);
+                } else {
+                    outbox.push_with(&limits, |out| out.extend_from_slice(&frame));
+                }
+            }
+            let mut socket = Socket { room: usize::MAX, per_call, ..Socket::default() };
+            while flush(&outbox, &mut socket, 3) != Flushed::Empty {}
+            assert_eq!(socket.written, expected);
+            assert_eq!(outbox.queued(), 0);
+        }
+    }
+
+    #[test]
+    fn only_the_first_push_after_a_sweep_asks_to_be_written() {
+        let outbox = Outbox::new();
+        let limits = OutboxLimits::default();
+        let push = || outbox.push(Bytes::from_static(b"x"), &limits);
+        assert_eq!((push(), push()), (Pushed::First, Pushed::Queued));
+        let mut socket = Socket { room: 1, per_call: 1, ..Socket::default() };
+        assert_eq!(flush(&outbox, &mut socket, 8), Flushed::Blocked);
+        // Blocked: the connection's task has promised to go on.
+        assert_eq!(push(), Pushed::Queued);
+        socket.room = 10;
+        assert_eq!(flush(&outbox, &mut socket, 8), Flushed::Empty);
+        assert_eq!(push(), Pushed::First);
+    }
+
+    #[test]
+    fn a_burst_leaves_in_few_system_calls() {
+        let outbox = Outbox::new();
+        for _ in 0..640 {
+            outbox.push(Bytes::from_static(b"0123456789"), &OutboxLimits::default());
+        }
+        let mut socket = Socket { room: usize::MAX, per_call: usize::MAX, ..Socket::default() };
+        assert_eq!(flush(&outbox, &mut socket, 100), Flushed::Empty);
+        assert_eq!((socket.calls, socket.written.len()), (10, 6400));
+    }
+
+    #[test]
+    fn nothing_stays_allocated_while_idle_and_a_busy_queue_does_not_grow() {
+        let outbox = Outbox::new();
+        let limits = OutboxLimits::default();
+        let mut socket = Socket { per_call: usize::MAX, ..Socket::default() };
+        for _ in 0..10_000 {
+            outbox.push(Bytes::from_static(b"0123456789"), &limits);
+            outbox.push(Bytes::from_static(b"0123456789"), &limits);
+            socket.room = 19;
+            flush(&outbox, &mut socket, 1);
+            if outbox.queued() > 500 {
+                socket.room = 490;
+                flush(&outbox, &mut socket, 1);
+            }
+        }
+        assert!(outbox.lock().queue.capacity() < 2_000, "{}", outbox.lock().queue.capacity());
+        socket.room = usize::MAX;
+        while flush(&outbox, &mut socket, 1) != Flushed::Empty {}
+        assert!(outbox.lock().queue.capacity() <= IDLE_CAPACITY);
+        assert_eq!(socket.written.len(), 200_000);
+    }
+
+    #[test]
+    fn a_closed_outbox_takes_nothing_and_still_writes_what_it_has() {
+        let outbox = Outbox::new();
+        let limits = OutboxLimits::default();
+        outbox.push(Bytes::from_static(b"before"), &limits);
+        outbox.close();
+        assert_eq!(outbox.push(Bytes::from_static(b"after"), &limits), Pushed::Closed);
+        let mut socket = Socket { room: usize::MAX, per_call: usize::MAX, ..Socket::default() };
+        flush(&outbox, &mut socket, 1);
+        assert_eq!(socket.written, b"before");
+    }
+
+    #[test]
+    fn what_is_dropped_is_counted_and_half_a_frame_is_finished() {
+        let outbox = Outbox::new();
+        let limits = OutboxLimits::default();
+        outbox.push(Bytes::from_static(b"abcdef"), &limits);
+        outbox.push(Bytes::from_static(b"ghi"), &limits);
+        let mut socket = Socket { room: 2, per_call: 2, ..Socket::default() };
+        flush(&outbox, &mut socket, 4);
+        assert_eq!(outbox.discard_unsent(), 3);
+        socket = Socket { room: 100, per_call: 100, written: socket.written, calls: 0 };
+        assert_eq!(flush(&outbox, &mut socket, 4), Flushed::Empty);
+        assert_eq!(socket.written, b"abcdef");
+        assert_eq!(outbox.discard(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slow_means_above_soft_and_stalled_or_above_hard() {
+        let limits = OutboxLimits { soft: 10, hard: 100, ..OutboxLimits::default() };
+        let frame = || Bytes::from_static(b"0123456789a");
+        let outbox = Outbox::new();
+        let mut full = Socket::default();
+        // A loop that never lets the socket be tried is no stall: only the hard limit counts.
+        (0..9).for_each(|_| assert_ne!(outbox.push(frame(), &limits), Pushed::Slow));
+        assert_eq!(outbox.push(frame(), &limits), Pushed::Slow);
+        assert_eq!(outbox.is_slow(&limits, Instant::now()), None);
+
+        let outbox = Outbox::new();
+        outbox.push(frame(), &limits);
+        flush(&outbox, &mut full, 1);
+        tokio::time::advance(limits.stall).await;
+        assert_eq!(outbox.is_slow(&limits, Instant::now()), Some(Stall::Slow));
+        assert_eq!(outbox.push(frame(), &limits), Pushed::Slow);
+        // Any progress starts the clock anew.
+        full.room = 1;
+        full.per_call = 1;
+        flush(&outbox, &mut full, 4);
+        assert_eq!(outbox.push(frame(), &limits), Pushed::Queued);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_that_is_stuck_below_soft_is_found_after_the_send_time_out() {
+        let limits = OutboxLimits::default();
+        let outbox = Outbox::new();
+        outbox.push(Bytes::from_static(b"x"), &limits);
+        flush(&outbox, &mut Socket::default(), 1);
+        tokio::time::advance(limits.send_timeout - Duration::from_millis(1)).await;
+        assert_eq!(outbox.is_slow(&limits, Instant::now()), None);
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!(outbox.is_slow(&limits, Instant::now()), Some(Stall::Stuck));
+    }
+}
