@@ -315,3 +315,11 @@ fn damaged_payloads_are_not_passed_on() {
         assert_eq!(out, [7]);
     }
 }
+
+#[test]
+fn the_text_for_a_result_names_the_type_as_dotnet_does() {
+    let payload = Payload::new(Protocol::MessagePack, &[0xa1, b'a']);
+    let error = payload.decode::<i32>().expect_err("a string is no number");
+    assert_eq!(error.text, "Deserializing object of the `Int32` type for 'argument' failed.");
+    assert_eq!(error.detail.as_deref(), Some("invalid type: string, expected i32"));
+}

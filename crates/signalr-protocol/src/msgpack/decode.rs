@@ -10,6 +10,7 @@ use super::cursor::{Cursor, Fault, Integer, NIL, lossy};
 use super::decode_error::{DecodeError, MAX_DEPTH};
 use super::parse::ARGUMENTS_LENGTH;
 use crate::error::BindError;
+use crate::values::dotnet_name;
 use serde::de::value::{CowStrDeserializer, SeqDeserializer};
 use serde::de::{DeserializeOwned, Deserializer, IntoDeserializer, Visitor};
 use std::borrow::Cow;
@@ -39,9 +40,13 @@ impl<'a> ArgumentReader<'a> {
     }
 }
 
-/// Reads one item or result.
+/// Reads one item or result; the error's text is the reference's for a result (B-5.3).
 pub(crate) fn decode_value<T: DeserializeOwned>(span: &[u8]) -> Result<T, BindError> {
-    decode(&mut Cursor::new(span)).map_err(BindError::conversion)
+    decode(&mut Cursor::new(span)).map_err(|error| BindError {
+        text: format!("Deserializing object of the `{}` type for 'argument' failed.", dotnet_name::<T>())
+            .into(),
+        detail: Some(error.to_string().into()),
+    })
 }
 
 /// Reads one value at the cursor, decompressed if it is an LZ4 value: only here, never inside of values.
