@@ -6,6 +6,7 @@ use crate::context::Context;
 use crate::error::{HubError, HubResult};
 use serde::de::DeserializeOwned;
 use signalr_core::{ConnectionId, HubLifetimeManager, InvokeError, RawResult, Target};
+use signalr_protocol::values::dotnet_name;
 use signalr_protocol::{ArgumentList, Payload};
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -97,8 +98,7 @@ fn read_result<R: DeserializeOwned>(result: &RawResult) -> HubResult<R> {
         return Err(HubError::new(text));
     };
     Payload::new(result.protocol, value).decode().map_err(|error| {
-        let name = std::any::type_name::<R>();
-        let name = name.rsplit("::").next().unwrap_or(name);
+        let name = dotnet_name::<R>();
         HubError::new(format!("Error trying to deserialize result to {name}. {}", error.text))
     })
 }
