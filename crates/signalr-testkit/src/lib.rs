@@ -2,6 +2,7 @@
 //!
 //! * [`TestClient`] drives any [`ConnectionHandler`](signalr_core::ConnectionHandler) in memory: no sockets, no HTTP.
 //!   It works under paused tokio time, so that time-outs are tested without waiting for them.
+//! * [`conformance`] is the suite that every backplane must pass; [`backplane_conformance!`] makes tests of it.
 //!
 //! Nothing here sleeps in real time or opens a port. Every wait has a deadline in tokio's time
 //! ([`TestClientBuilder::patience`]), and a wait that fails says what was missing.
@@ -54,6 +55,8 @@
 //! # Ok(())
 //! # }
 //! ```
+
+pub mod conformance;
 
 mod builder;
 mod client;
