@@ -20,6 +20,8 @@ pub(crate) struct Suite {
     pub(crate) needs: Vec<Need>,
     pub(crate) budget: Duration,
     pub(crate) work: Work,
+    /// Running no test is no failure here.
+    pub(crate) may_be_empty: bool,
 }
 
 /// How a suite is run.
@@ -59,6 +61,7 @@ pub(crate) fn all(workspace: &Workspace) -> Vec<Suite> {
         needs: Vec::new(),
         budget: Duration::from_secs(900),
         work: Work::Doctests,
+        may_be_empty: false,
     });
     add_node(&mut suites, &workspace.js());
     if workspace.python().join("requirements.txt").is_file() {
@@ -68,6 +71,7 @@ pub(crate) fn all(workspace: &Workspace) -> Vec<Suite> {
             needs: vec![Need::PythonPackages],
             budget: Duration::from_secs(300),
             work: Work::Python,
+            may_be_empty: false,
         });
     }
     suites
@@ -75,9 +79,6 @@ pub(crate) fn all(workspace: &Workspace) -> Vec<Suite> {
 
 fn add_target(suites: &mut Vec<Suite>, package: &Package, target: &Target) {
     let Some(kind) = kind_of(target) else { return };
-    if kind != "test" && WITHOUT_UNIT_TESTS.contains(&package.name.as_str()) {
-        return;
-    }
     let target =
         TestTarget { package: package.name.to_string(), target: target.name.clone(), kind: kind.to_owned() };
     let name = suite_name(&target);
@@ -91,7 +92,8 @@ fn add_target(suites: &mut Vec<Suite>, package: &Package, target: &Target) {
     }
     let budget = budget_of(&name, &target);
     let about = about(&name, &target);
-    suites.push(Suite { name, about, needs, budget, work: Work::Programs(vec![target]) });
+    let may_be_empty = THIN.contains(&target.package.as_str()) && target.kind != "test";
+    suites.push(Suite { name, about, needs, budget, work: Work::Programs(vec![target]), may_be_empty });
 }
 
 /// What cargo's many kinds come to; None for what holds no tests (examples, benches, build scripts).
@@ -153,7 +155,9 @@ fn about(name: &str, target: &TestTarget) -> String {
         "vectors" => "the reference's data files, entry by entry".to_owned(),
         "conformance" => "the written contract of every backplane".to_owned(),
         "trybuild" => "compile errors of the macros".to_owned(),
-        _ if target.package == INTEGRATION => format!("integration-tests/tests/{}.rs", target.target),
+        _ if target.package == INTEGRATION && target.kind == "test" => {
+            format!("integration-tests/tests/{}.rs", target.target)
+        }
         _ => format!("unit and integration tests of {}", target.package),
     }
 }
@@ -179,6 +183,7 @@ fn add_node(suites: &mut Vec<Suite>, folder: &Path) {
             needs: vec![Need::NodePackages],
             budget: Duration::from_secs(300),
             work: Work::Node(client),
+            may_be_empty: false,
         });
     }
     if !browser.is_empty() {
@@ -188,6 +193,7 @@ fn add_node(suites: &mut Vec<Suite>, folder: &Path) {
             needs: vec![Need::NodePackages, Need::Chromium],
             budget: Duration::from_secs(300),
             work: Work::Node(browser),
+            may_be_empty: false,
         });
     }
 }
@@ -204,8 +210,8 @@ fn node_tests(folder: &Path) -> Vec<String> {
 
 const INTEGRATION: &str = "signalr-integration-tests";
 
-/// Thin programs and support code whose tests are the suites that use them.
-const WITHOUT_UNIT_TESTS: &[&str] = &["chat", "peer", "signalr-benches", INTEGRATION];
+/// Thin programs and support code, tested by the suites that use them; what tests they have is run all the same.
+const THIN: &[&str] = &["chat", "peer", "signalr-benches", INTEGRATION];
 
 #[cfg(test)]
 mod tests {

@@ -72,7 +72,8 @@ impl Need {
         }
     }
 
-    fn label(self) -> &'static str {
+    /// What people call it.
+    pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Redis => "Redis",
             Self::Chromium => "Chromium",
