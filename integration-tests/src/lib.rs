@@ -1,1 +1,28 @@
-//! placeholder
+//! Support for tests that start real servers as processes and talk to them over real sockets.
+//!
+//! * [`server`] starts a server program on a free port and ends exactly that process.
+//! * [`socket`] is a WebSocket client that shows and sends exact bytes; [`http`] does the same for plain requests.
+//! * [`dotnet`] finds the reference (`dotnet-peer`) and drives its .NET client.
+//! * [`transcript`] plays a table of inputs against a server and compares what came back with the reference's answers.
+//!
+//! Nothing here belongs to the product. Which server program is tested is the environment's choice
+//! (`SIGNALR_PEER_BIN`), so that every test can be shown to be right against the reference itself.
+
+pub mod dotnet;
+pub mod http;
+pub mod server;
+pub mod socket;
+pub mod transcript;
+
+use std::future::Future;
+use std::time::Duration;
+
+/// The longest that a test waits for anything that should happen at once.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits for a future at most [`PATIENCE`]; the error says what was waited for.
+pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> anyhow::Result<T> {
+    tokio::time::timeout(PATIENCE, future)
+        .await
+        .map_err(|_| anyhow::anyhow!("waited {PATIENCE:?} in vain for {what}"))
+}

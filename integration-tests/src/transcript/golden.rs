@@ -1,0 +1,95 @@
+//! The reference's answers, kept as data, so that servers can be compared with it where it is not at hand.
+//!
+//! Owns `data/transcripts.json`. It is written only by recording from the reference (`SIGNALR_RECORD=1`).
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use super::{Case, Step, play, play::hex};
+use crate::server::Server;
+
+/// The flags of the two servers that answer every case: without and with detailed errors.
+pub const PROFILES: [(&str, &[&str]); 2] = [
+    ("plain", &["--hubs", "scale", "--name", "transcript"]),
+    ("detailed", &["--hubs", "scale", "--name", "transcript", "--detailed-errors"]),
+];
+
+/// The file.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Golden {
+    /// The version of the reference that answered.
+    pub reference: String,
+    /// By case name.
+    pub cases: BTreeMap<String, Entry>,
+}
+
+/// What was sent and what the reference answered.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// For the reader: the inputs, shortened where they are long.
+    pub sent: Vec<String>,
+    /// The lines without detailed errors.
+    pub plain: Vec<String>,
+    /// The lines with detailed errors.
+    pub detailed: Vec<String>,
+}
+
+impl Golden {
+    /// Reads the file.
+    pub fn read() -> Result<Self> {
+        let text = std::fs::read_to_string(path()).context("data/transcripts.json is missing")?;
+        Ok(serde_json::from_str(&text)?)
+    }
+
+    /// Writes the file.
+    pub fn write(&self) -> Result<()> {
+        Ok(std::fs::write(path(), serde_json::to_string_pretty(self)? + "\n")?)
+    }
+
+    /// Asks two servers, one of each profile, for their answers to every case.
+    pub async fn record(cases: &[Case], servers: &[Server; 2], reference: String) -> Result<Self> {
+        let mut golden = Self { reference, cases: BTreeMap::new() };
+        for case in cases {
+            let started = std::time::Instant::now();
+            eprintln!("{}", case.name);
+            let entry = Entry {
+                sent: case.steps.iter().map(describe).collect(),
+                plain: play(servers[0].port(), case).await.with_context(|| case.name)?,
+                detailed: play(servers[1].port(), case).await.with_context(|| case.name)?,
+            };
+            if started.elapsed() > std::time::Duration::from_secs(1) {
+                eprintln!("{} took {:?}: {entry:#?}", case.name, started.elapsed());
+            }
+            golden.cases.insert(case.name.to_owned(), entry);
+        }
+        Ok(golden)
+    }
+
+    /// What a server should answer to a case: the reference's lines, or ours where we differ on purpose.
+    pub fn expected(&self, case: &Case) -> Result<[Vec<String>; 2]> {
+        let entry =
+            self.cases.get(case.name).with_context(|| format!("`{}` was never recorded", case.name))?;
+        let theirs = [entry.plain.clone(), entry.detailed.clone()];
+        Ok(case.deviation.as_ref().map_or(theirs, |deviation| deviation.ours.clone()))
+    }
+}
+
+fn path() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/data/transcripts.json"))
+}
+
+fn describe(step: &Step) -> String {
+    let text = match step {
+        Step::Text(payload) => format!("text {}", String::from_utf8_lossy(payload)),
+        Step::Binary(payload) => format!("binary {}", hex(payload)),
+        Step::Raw(bytes) => format!("raw {}", hex(bytes)),
+        Step::Await(messages) => format!("(wait for {messages})"),
+    };
+    match text.char_indices().nth(400) {
+        Some((cut, _)) => format!("{}... ({} bytes)", &text[..cut], text.len()),
+        None => text,
+    }
+}

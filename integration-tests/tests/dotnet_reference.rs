@@ -1,0 +1,32 @@
+//! The reference's answers in `data/transcripts.json` are what the reference answers.
+//!
+//! Needs the reference (`SIGNALR_DOTNET_PEER`). `SIGNALR_RECORD=1` writes the file anew.
+
+use anyhow::{Context, Result};
+use signalr_integration_tests::dotnet;
+use signalr_integration_tests::http;
+use signalr_integration_tests::server::Server;
+use signalr_integration_tests::transcript::{cases, golden::Golden, golden::PROFILES};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_recorded_answers_are_those_of_the_reference() -> Result<()> {
+    let Some(program) = dotnet::find("dotnet-reference")? else { return Ok(()) };
+    let servers = [
+        Server::start_program(&program, 0, PROFILES[0].1).await?,
+        Server::start_program(&program, 0, PROFILES[1].1).await?,
+    ];
+    let info = http::info(servers[0].port()).await?;
+    let version =
+        info["signalr"].as_str().context("no version")?.split('+').next().unwrap_or_default().to_owned();
+    let asked = Golden::record(&cases(), &servers, version).await?;
+    if std::env::var_os("SIGNALR_RECORD").is_some() {
+        return asked.write();
+    }
+    let kept = Golden::read()?;
+    let names: Vec<&String> = kept.cases.keys().collect();
+    assert_eq!(names, asked.cases.keys().collect::<Vec<_>>(), "record again: SIGNALR_RECORD=1");
+    for (name, entry) in &asked.cases {
+        assert_eq!(&kept.cases[name], entry, "the reference now answers `{name}` otherwise");
+    }
+    Ok(())
+}
