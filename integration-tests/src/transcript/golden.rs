@@ -54,7 +54,6 @@ impl Golden {
         let mut golden = Self { reference, cases: BTreeMap::new() };
         for case in cases {
             let started = std::time::Instant::now();
-            eprintln!("{}", case.name);
             let entry = Entry {
                 sent: case.steps.iter().map(describe).collect(),
                 plain: play(servers[0].port(), case).await.with_context(|| case.name)?,

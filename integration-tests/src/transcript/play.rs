@@ -5,8 +5,9 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use serde_json::json;
+use tokio::time::{Instant, timeout_at};
 
 use super::{Case, Protocol, Step, framed};
 use crate::PATIENCE;
@@ -57,8 +58,13 @@ impl Player {
 
     async fn wait(&mut self, messages: usize) -> Result<()> {
         let enough = self.lines.len() + messages;
+        let until = Instant::now() + PATIENCE;
         while !self.is_over && self.lines.len() < enough {
-            self.take_one().await?;
+            let Ok(taken) = timeout_at(until, self.take_one()).await else {
+                self.lines.push("silence".to_owned());
+                return Ok(());
+            };
+            taken?;
         }
         Ok(())
     }
@@ -66,29 +72,30 @@ impl Player {
     async fn until_last(&mut self, stalls: bool) -> Result<()> {
         let marks = [format!("\"{LAST}\""), hex(LAST.as_bytes())];
         let is_last = |line: &String| marks.iter().any(|mark| line.contains(mark));
+        // One deadline for all: pings keep coming from a server that does not answer.
+        let until = Instant::now() + if stalls { STALL } else { PATIENCE };
         while !self.is_over && !self.lines.iter().any(is_last) {
-            match tokio::time::timeout(if stalls { STALL } else { PATIENCE }, self.take_one()).await {
-                Ok(taken) => taken?,
-                Err(_) => {
-                    self.lines.push("silence".to_owned());
-                    return Ok(());
-                }
-            }
+            let Ok(taken) = timeout_at(until, self.take_one()).await else {
+                self.lines.push("silence".to_owned());
+                return Ok(());
+            };
+            taken?;
         }
         Ok(())
     }
 
     async fn finish(mut self) -> Result<Vec<String>> {
+        let until = Instant::now() + PATIENCE;
         if !self.is_over && self.socket.close(1000).await.is_ok() {
             while !self.is_over {
-                self.take_one().await?;
+                timeout_at(until, self.take_one()).await.context("a close frame was not answered")??;
             }
         }
         Ok(self.lines)
     }
 
     async fn take_one(&mut self) -> Result<()> {
-        match self.socket.next().await {
+        match self.socket.next_patiently().await {
             Ok(Incoming::Text(payload)) => self.data("text", &payload),
             Ok(Incoming::Binary(payload)) => self.data("binary", &payload),
             Ok(Incoming::Close(code, reason)) => {

@@ -1,0 +1,321 @@
+//! Everything: one member for every kind of value that both protocols write in their own way.
+//!
+//! Owns the .NET forms that no helper module has: names that differ by protocol (camel case in JSON, as declared in
+//! MessagePack), enums as numbers in JSON, dates without a zone.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+use signalr_protocol::values::{Binary, Decimal, Guid, OffsetDate, TimeSpan, Timestamp, character};
+
+/// Names as declared in JSON too (`--json-names declared`).
+pub(crate) fn set_declared_names(is_declared: bool) {
+    DECLARED_NAMES.store(is_declared, Ordering::Relaxed);
+}
+
+static DECLARED_NAMES: AtomicBool = AtomicBool::new(false);
+
+/// A type with one name per protocol for each member.
+macro_rules! members {
+    ($(#[$doc:meta])* $name:ident, $declared:ident, $camel:ident { $($(#[$attribute:meta])* $field:ident: $kind:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+        #[serde(rename_all = "PascalCase", default)]
+        struct $declared { $($(#[$attribute])* $field: $kind,)* }
+
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct $camel<'a> {
+            #[serde(skip)]
+            _of: std::marker::PhantomData<&'a ()>,
+            $($(#[$attribute])* $field: &'a $kind,)*
+        }
+
+        $(#[$doc])*
+        #[derive(Debug, Clone, Default, PartialEq)]
+        pub(crate) struct $name($declared);
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let is_declared = !serializer.is_human_readable() || DECLARED_NAMES.load(Ordering::Relaxed);
+                if is_declared {
+                    return self.0.serialize(serializer);
+                }
+                $camel { _of: std::marker::PhantomData, $($field: &self.0.$field,)* }.serialize(serializer)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                if !deserializer.is_human_readable() {
+                    return $declared::deserialize(deserializer).map(Self);
+                }
+                let known = [$(pascal(stringify!($field)),)*];
+                let text = with_declared_names(deserializer, &known)?;
+                serde_json::from_str(&text).map(Self).map_err(D::Error::custom)
+            }
+        }
+    };
+}
+
+members! {
+    /// A list of named branches.
+    Branch, DeclaredBranch, CamelBranch {
+        name: Option<String>,
+        leaves: Option<Vec<i32>>,
+        next: Option<Box<Branch>>,
+    }
+}
+
+members! {
+    /// The value.
+    Everything, DeclaredEverything, CamelEverything {
+        flag: bool,
+        small: u8,
+        short: i16,
+        number: i32,
+        long: i64,
+        unsigned: u64,
+        single: f32,
+        double: f64,
+        money: Money,
+        #[serde(with = "character")]
+        letter: char,
+        text: Option<String>,
+        bytes: Option<Binary>,
+        when: DateTime,
+        local: DateTime,
+        when_offset: Offset,
+        span: Span,
+        id: Guid,
+        colour: Colour,
+        maybe: Option<i32>,
+        nothing: Option<i32>,
+        nested: Option<Vec<Vec<i32>>>,
+        map: Option<std::collections::BTreeMap<String, i32>>,
+        branch: Option<Branch>,
+        mixed: Option<Vec<rmpv::Value>>,
+    }
+}
+
+impl Everything {
+    /// The reference's sample.
+    pub(crate) fn sample() -> Self {
+        let branch =
+            |name: &str, leaves, next| Branch(DeclaredBranch { name: Some(name.to_owned()), leaves, next });
+        Self(DeclaredEverything {
+            flag: true,
+            small: 200,
+            short: -300,
+            number: 70000,
+            long: 9_007_199_254_740_993,
+            unsigned: u64::MAX,
+            single: 1.5,
+            double: 0.1,
+            money: Money("12.340".parse().ok()),
+            letter: 'x',
+            text: Some("na\u{ef}ve <\u{65e5}\u{672c}> \u{1f600} \"'&+".to_owned()),
+            bytes: Some(Binary(vec![0, 1, 254, 255])),
+            when: DateTime::utc(946_782_245, 678_000_000),
+            local: DateTime { time: DateTime::utc(946_782_245, 0).time, is_utc: false },
+            when_offset: Offset(Timestamp::new(946_775_045, 0).and_then(|time| OffsetDate::new(time, 120))),
+            span: Span(TimeSpan::from_ticks(937_840_050_000)),
+            id: sample_guid(),
+            colour: Colour::Green,
+            maybe: Some(7),
+            nothing: None,
+            nested: Some(vec![vec![1, 2], vec![], vec![3]]),
+            map: Some([("one".to_owned(), 1), ("Two".to_owned(), 2)].into()),
+            branch: Some(branch("a", Some(vec![1]), Some(Box::new(branch("b", None, None))))),
+            mixed: Some(vec![1.into(), "two".into(), rmpv::Value::Nil, true.into(), 2.5.into()]),
+        })
+    }
+}
+
+/// 00010203-0405-0607-0706-050403020100
+pub(crate) fn sample_guid() -> Guid {
+    Guid([0, 1, 2, 3, 4, 5, 6, 7, 7, 6, 5, 4, 3, 2, 1, 0])
+}
+
+/// An enum: a number in JSON, a name in MessagePack.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+enum Colour {
+    #[default]
+    Red,
+    Green,
+    Blue,
+}
+
+impl Colour {
+    const NAMES: [(Self, &'static str); 3] =
+        [(Self::Red, "Red"), (Self::Green, "Green"), (Self::Blue, "Blue")];
+}
+
+impl Serialize for Colour {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let number = *self as usize;
+        if serializer.is_human_readable() {
+            number.serialize(serializer)
+        } else {
+            Self::NAMES[number].1.serialize(serializer)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Colour {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let found = if deserializer.is_human_readable() {
+            Self::NAMES.get(usize::deserialize(deserializer)?).copied()
+        } else {
+            let name = Cow::<str>::deserialize(deserializer)?;
+            Self::NAMES.into_iter().find(|(_, known)| *known == name)
+        };
+        found.map(|(colour, _)| colour).ok_or_else(|| D::Error::custom("no such colour"))
+    }
+}
+
+/// A date with .NET's knowledge of whether it is UTC, which only JSON carries.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct DateTime {
+    time: Timestamp,
+    is_utc: bool,
+}
+
+impl DateTime {
+    /// Seconds since 1970 and nanoseconds.
+    pub(crate) fn utc(seconds: i64, nanos: u32) -> Self {
+        Self { time: Timestamp::new(seconds, nanos).unwrap_or_default(), is_utc: true }
+    }
+}
+
+/// The first of January of the year 1, as in .NET.
+const YEAR_ONE: i64 = -62_135_596_800;
+
+impl Default for DateTime {
+    fn default() -> Self {
+        Self { is_utc: false, ..Self::utc(YEAR_ONE, 0) }
+    }
+}
+
+impl Serialize for DateTime {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.is_utc || !serializer.is_human_readable() {
+            return self.time.serialize(serializer);
+        }
+        let text = serde_json::to_value(self.time).map_err(serde::ser::Error::custom)?;
+        text.as_str().unwrap_or_default().trim_end_matches('Z').serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for DateTime {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if !deserializer.is_human_readable() {
+            return Timestamp::deserialize(deserializer).map(|time| Self { time, is_utc: true });
+        }
+        let text = Cow::<str>::deserialize(deserializer)?;
+        let has_zone = text.ends_with('Z') || text.rfind(['+', '-']).is_some_and(|at| at > 10);
+        let time = serde_json::from_value(text.as_ref().into()).map_err(D::Error::custom)?;
+        Ok(Self { time, is_utc: has_zone })
+    }
+}
+
+/// A date with an offset whose default is .NET's.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Offset(Option<OffsetDate>);
+
+impl Default for Offset {
+    fn default() -> Self {
+        Self(Timestamp::new(YEAR_ONE, 0).and_then(|time| OffsetDate::new(time, 0)))
+    }
+}
+
+impl Serialize for Offset {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Offset {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        OffsetDate::deserialize(deserializer).map(|date| Self(Some(date)))
+    }
+}
+
+/// A time span whose default is zero.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+struct Span(TimeSpan);
+
+impl Default for Span {
+    fn default() -> Self {
+        Self(TimeSpan::from_ticks(0))
+    }
+}
+
+/// A decimal whose default is zero.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Money(Option<Decimal>);
+
+impl Serialize for Money {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0.clone().or_else(|| "0".parse().ok()) {
+            Some(decimal) => decimal.serialize(serializer),
+            None => Err(serde::ser::Error::custom("zero is a decimal")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Money {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Decimal::deserialize(deserializer).map(|decimal| Self(Some(decimal)))
+    }
+}
+
+/// `when_offset` -> `WhenOffset`.
+fn pascal(field: &str) -> String {
+    field.split('_').map(|word| word[..1].to_uppercase() + &word[1..]).collect()
+}
+
+/// The object again with the declared spelling of the names that are known in any spelling, as .NET reads JSON.
+fn with_declared_names<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    known: &[String],
+) -> Result<String, D::Error> {
+    let members = HashMap::<String, Box<RawValue>>::deserialize(deserializer)?;
+    let mut text = String::from("{");
+    for (name, value) in members {
+        if let Some(declared) = known.iter().find(|known| known.eq_ignore_ascii_case(&name)) {
+            let comma = if text.len() > 1 { "," } else { "" };
+            text += &format!("{comma}\"{declared}\":{value}");
+        }
+    }
+    Ok(text + "}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_in_any_spelling_and_written_in_camel_case() {
+        let value: Everything =
+            serde_json::from_str(r#"{"NUMBER":3,"whenOffset":"2000-01-02T03:04:05+02:00"}"#).unwrap();
+        assert_eq!(value.0.number, 3);
+        let text = serde_json::to_string(&value).unwrap();
+        assert!(
+            text.contains(r#""number":3"#) && text.contains(r#""whenOffset":"2000-01-02T03:04:05+02:00""#),
+            "{text}"
+        );
+        assert!(text.contains(r#""when":"0001-01-01T00:00:00""#), "{text}");
+    }
+
+    #[test]
+    fn the_sample_survives_json() {
+        let text = serde_json::to_string(&Everything::sample()).unwrap();
+        assert_eq!(serde_json::from_str::<Everything>(&text).unwrap(), Everything::sample());
+    }
+}

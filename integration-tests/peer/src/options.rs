@@ -1,0 +1,241 @@
+//! Everything that `serve` can be told: the flags of `dotnet-peer serve` with their meaning.
+//!
+//! Owns the table of flags, their defaults, and which of them have no effect in this version. `None` leaves the
+//! framework's default alone.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use signalr_protocol::Protocol;
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::flags::{Flags, UsageError};
+
+/// Name, kind of value (empty for a switch), what it sets, whether it has an effect.
+const KNOWN: &[(&str, &str, &str, bool)] = &[
+    ("urls", "A;B", "addresses; else ASPNETCORE_URLS, else http://127.0.0.1:0", true),
+    ("hubs", "LIST", "suite,bench,scale: which hubs to map (default all)", true),
+    ("name", "TEXT", "what ScaleHub.GetServerName and /control/info answer", true),
+    ("redis", "STRING", "connection string of a Redis backplane: refused", false),
+    ("prefix", "TEXT", "prefix of Redis channels", false),
+    ("protocols", "LIST", "json,messagepack: protocols in order of registration", true),
+    ("json-names", "KIND", "camel (default) or declared: names of Everything's members", true),
+    ("lz4", "", "MessagePack with Lz4BlockArray", true),
+    ("detailed-errors", "", "HubOptions::detailed_errors", true),
+    ("handshake-timeout-ms", "N", "HubOptions::handshake_timeout", true),
+    ("keep-alive-ms", "N", "HubOptions::keep_alive_interval", true),
+    ("client-timeout-ms", "N", "HubOptions::client_timeout", true),
+    ("max-receive", "BYTES", "HubOptions::maximum_receive_message_size; 0 is unlimited", true),
+    ("stream-buffer", "N", "items waiting in a stream from a client", false),
+    ("parallel", "N", "HubOptions::maximum_parallel_invocations", true),
+    ("stateful", "", "stateful reconnect", false),
+    ("stateful-buffer", "BYTES", "buffer of stateful reconnect", false),
+    ("disconnect-timeout-ms", "N", "ServerBuilder::disconnect_timeout", true),
+    ("poll-timeout-ms", "N", "long polling", false),
+    ("send-timeout-ms", "N", "EndpointOptions::send_timeout; -1: never", true),
+    ("close-timeout-ms", "N", "EndpointOptions::close_timeout", true),
+    ("transport-buffer", "BYTES", "the reference's pipe to the client", false),
+    ("application-buffer", "BYTES", "the reference's pipe from the client", false),
+    ("close-on-auth-expiry", "", "end connections when their token expires", false),
+    ("token-life-ms", "N", "life of generated tokens (default 5000)", true),
+    ("log-level", "LEVEL", "none (default), trace, debug, info, warn, error", true),
+];
+
+/// The settings.
+#[derive(Debug)]
+pub(crate) struct ServeOptions {
+    pub(crate) addresses: Vec<SocketAddr>,
+    pub(crate) hubs: Vec<String>,
+    pub(crate) name: Option<String>,
+    pub(crate) protocols: Vec<Protocol>,
+    pub(crate) has_declared_names: bool,
+    pub(crate) lz4: bool,
+    pub(crate) detailed_errors: bool,
+    pub(crate) handshake_timeout: Option<Duration>,
+    pub(crate) keep_alive: Option<Duration>,
+    pub(crate) client_timeout: Option<Duration>,
+    pub(crate) max_receive: Option<usize>,
+    pub(crate) parallel: Option<usize>,
+    pub(crate) disconnect_timeout: Option<Duration>,
+    pub(crate) send_timeout: Option<Duration>,
+    pub(crate) close_timeout: Option<Duration>,
+    pub(crate) token_life: Duration,
+    pub(crate) log_level: Option<LevelFilter>,
+    pub(crate) worker_threads: Option<usize>,
+    /// Flags that were given and change nothing.
+    pub(crate) without_effect: Vec<&'static str>,
+}
+
+/// The text of `serve --help`.
+pub(crate) fn help() -> String {
+    let mut text =
+        String::from("peer serve [flags]; every flag is also an environment variable: PEER_MAX_RECEIVE\n");
+    for (name, value, help, has_effect) in KNOWN {
+        let flag = format!("--{name} {value}");
+        let note = if *has_effect { "" } else { " (no effect in this version)" };
+        text += &format!("  {flag:<30}{help}{note}\n");
+    }
+    text + "  PEER_WORKER_THREADS           threads of the runtime (default: one per core)\n"
+}
+
+impl ServeOptions {
+    /// Reads the arguments after `serve`, and the process's environment.
+    pub(crate) fn parse(args: &[String]) -> Result<Self, UsageError> {
+        Self::parse_in(args, |name| std::env::var(name).ok())
+    }
+
+    fn parse_in(args: &[String], environment: fn(&str) -> Option<String>) -> Result<Self, UsageError> {
+        let is_switch =
+            |name: &str| KNOWN.iter().find(|flag| flag.0 == name).map(|(_, value, ..)| value.is_empty());
+        let flags = Flags::read(args, is_switch, environment)?;
+        check_what_has_no_effect(&flags)?;
+        let without_effect =
+            KNOWN.iter().filter(|flag| !flag.3 && flags.text(flag.0).is_some()).map(|flag| flag.0).collect();
+        let given = flags.text("urls").or_else(|| environment("ASPNETCORE_URLS"));
+        Ok(Self {
+            addresses: addresses(given.as_deref().unwrap_or_default())?,
+            hubs: flags.choices("hubs", &["suite", "bench", "scale"])?,
+            name: flags.text("name"),
+            protocols: protocols(&flags.choices("protocols", &["json", "messagepack"])?),
+            has_declared_names: json_names(flags.text("json-names").as_deref())?,
+            lz4: flags.switch("lz4")?,
+            detailed_errors: flags.switch("detailed-errors")?,
+            handshake_timeout: flags.milliseconds("handshake-timeout-ms", 1)?,
+            keep_alive: flags.milliseconds("keep-alive-ms", 1)?,
+            client_timeout: flags.milliseconds("client-timeout-ms", 1)?,
+            max_receive: flags.size("max-receive", 0, i64::MAX)?,
+            parallel: flags.size("parallel", 1, i64::from(i32::MAX))?,
+            disconnect_timeout: flags.milliseconds("disconnect-timeout-ms", 1)?,
+            send_timeout: send_timeout(&flags)?,
+            close_timeout: flags.milliseconds("close-timeout-ms", 0)?,
+            token_life: flags.milliseconds("token-life-ms", 1)?.unwrap_or(Duration::from_secs(5)),
+            log_level: log_level(flags.text("log-level").as_deref())?,
+            worker_threads: environment("PEER_WORKER_THREADS")
+                .and_then(|text| text.parse().ok())
+                .filter(|n| *n > 0),
+            without_effect,
+        })
+    }
+}
+
+/// Flags that change nothing must be right all the same.
+fn check_what_has_no_effect(flags: &Flags) -> Result<(), UsageError> {
+    if flags.text("redis").is_some() {
+        return Err(UsageError("--redis: the Redis backplane is not in this version".to_owned()));
+    }
+    flags.number("stream-buffer", 1, i64::from(i32::MAX))?;
+    flags.switch("stateful")?;
+    flags.number("stateful-buffer", 0, i64::MAX)?;
+    flags.milliseconds("poll-timeout-ms", 1)?;
+    flags.number("transport-buffer", 0, i64::MAX)?;
+    flags.number("application-buffer", 0, i64::MAX)?;
+    flags.switch("close-on-auth-expiry")?;
+    Ok(())
+}
+
+fn addresses(text: &str) -> Result<Vec<SocketAddr>, UsageError> {
+    let text = if text.trim().is_empty() { "http://127.0.0.1:0" } else { text };
+    text.split(';').map(str::trim).filter(|url| !url.is_empty()).map(address).collect()
+}
+
+fn address(url: &str) -> Result<SocketAddr, UsageError> {
+    let wrong = || UsageError(format!("--urls: '{url}' is not an http or https address"));
+    let (scheme, rest) = url.split_once("://").ok_or_else(wrong)?;
+    if scheme.eq_ignore_ascii_case("https") {
+        return Err(UsageError(format!("--urls: '{url}': https is not in this version")));
+    }
+    if !scheme.eq_ignore_ascii_case("http") {
+        return Err(wrong());
+    }
+    let authority = rest.split('/').next().unwrap_or_default();
+    if let Ok(address) = authority.parse() {
+        return Ok(address);
+    }
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) => (host, port.parse().map_err(|_| wrong())?),
+        None => (authority, 80),
+    };
+    let ip = match host {
+        "localhost" => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        "*" | "+" => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        other => other.parse().map_err(|_| wrong())?,
+    };
+    Ok(SocketAddr::new(ip, port))
+}
+
+fn protocols(names: &[String]) -> Vec<Protocol> {
+    names.iter().map(|name| if name == "json" { Protocol::Json } else { Protocol::MessagePack }).collect()
+}
+
+fn json_names(text: Option<&str>) -> Result<bool, UsageError> {
+    match text {
+        None | Some("camel") => Ok(false),
+        Some("declared") => Ok(true),
+        Some(other) => Err(UsageError(format!("--json-names: '{other}' is neither camel nor declared"))),
+    }
+}
+
+fn send_timeout(flags: &Flags) -> Result<Option<Duration>, UsageError> {
+    match flags.number("send-timeout-ms", -1, i64::from(i32::MAX))? {
+        Some(0) => Err(UsageError("--send-timeout-ms: 0 is not allowed, -1 is never".to_owned())),
+        Some(-1) => Ok(Some(Duration::from_secs(u64::from(u32::MAX)))),
+        number => Ok(number.map(|number| Duration::from_millis(number.unsigned_abs()))),
+    }
+}
+
+fn log_level(text: Option<&str>) -> Result<Option<LevelFilter>, UsageError> {
+    Ok(match text.map(str::to_lowercase).as_deref() {
+        None | Some("" | "none") => None,
+        Some("trace") => Some(LevelFilter::TRACE),
+        Some("debug") => Some(LevelFilter::DEBUG),
+        Some("info" | "information") => Some(LevelFilter::INFO),
+        Some("warn" | "warning") => Some(LevelFilter::WARN),
+        Some("error" | "critical") => Some(LevelFilter::ERROR),
+        Some(_) => {
+            let text = text.unwrap_or_default();
+            return Err(UsageError(format!(
+                "unknown log level '{text}' (none, trace, debug, info, warn, error)"
+            )));
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(args: &[&str]) -> Result<ServeOptions, UsageError> {
+        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        ServeOptions::parse_in(&args, |_| None)
+    }
+
+    fn refused(args: &[&str]) -> String {
+        parse(args).unwrap_err().0
+    }
+
+    #[test]
+    fn defaults_leave_the_framework_alone() {
+        let options = parse(&[]).unwrap();
+        assert_eq!(options.addresses, ["127.0.0.1:0".parse().unwrap()]);
+        assert_eq!(options.hubs, ["suite", "bench", "scale"]);
+        assert_eq!(options.protocols, [Protocol::Json, Protocol::MessagePack]);
+        assert_eq!((options.max_receive, options.send_timeout, options.log_level), (None, None, None));
+    }
+
+    #[test]
+    fn addresses_are_read_in_the_reference_forms() {
+        let options = parse(&["--urls", "http://localhost:81; http://[::1]:82 ;http://*:83"]).unwrap();
+        let texts: Vec<String> = options.addresses.iter().map(ToString::to_string).collect();
+        assert_eq!(texts, ["127.0.0.1:81", "[::1]:82", "[::]:83"]);
+        assert_eq!(refused(&["--urls", "ftp://x"]), "--urls: 'ftp://x' is not an http or https address");
+    }
+
+    #[test]
+    fn wrong_values_are_refused_also_without_effect() {
+        assert_eq!(refused(&["--send-timeout-ms", "0"]), "--send-timeout-ms: 0 is not allowed, -1 is never");
+        assert_eq!(refused(&["--json-names", "x"]), "--json-names: 'x' is neither camel nor declared");
+        assert!(refused(&["--poll-timeout-ms", "0"]).contains("at least 1"));
+        assert!(refused(&["--redis", "localhost"]).contains("not in this version"));
+        assert_eq!(parse(&["--stateful"]).unwrap().without_effect, ["stateful"]);
+    }
+}

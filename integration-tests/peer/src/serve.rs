@@ -1,0 +1,206 @@
+//! The server put together: hubs on their paths, addresses, and an orderly end.
+//!
+//! Owns two SignalR servers. Bench and scale are answered by the accept loop itself, as a bare server does; the hubs of
+//! the suites are routes behind what their test apps do to requests (`suites`).
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, anyhow};
+use futures_util::future::try_join_all;
+use signalr_core::{ConnectInfo, RequestHead, User};
+use signalr_hub::{HubEndpoint, HubOptions};
+use signalr_protocol::Compression;
+use signalr_transport::{Denied, EndpointOptions, Server, bearer_token};
+use signalr_warp::Serving;
+use tokio::sync::watch;
+use warp::Filter;
+
+use crate::options::ServeOptions;
+use crate::tokens::Tokens;
+use crate::{control, hubs, suites};
+
+/// How long connections may take to end.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Serves until SIGINT, SIGTERM or `POST /control/stop`.
+pub(crate) async fn run(options: ServeOptions) -> Result<()> {
+    for flag in &options.without_effect {
+        eprintln!("peer: --{flag} has no effect in this version");
+    }
+    if let Some(name) = &options.name {
+        hubs::set_server_name(name.clone());
+    }
+    hubs::set_declared_names(options.has_declared_names);
+    let (stop, stopped) = watch::channel(false);
+    let tokens = Arc::new(Tokens::new(options.token_life)?);
+    let suite = suite_server(&options, &tokens);
+    let (server, scale) = bare_server(&options, &tokens, suite.clone());
+    let scale = options.hubs.iter().any(|hub| hub == "scale").then_some(scale);
+    let routes = control::routes(scale, stop)
+        .or(suites::routes(suite, tokens, options.hubs.iter().any(|hub| hub == "suite")))
+        .boxed();
+    let mut serving = Vec::new();
+    for address in &options.addresses {
+        let bound =
+            Serving::bind(server.clone(), *address).await.map_err(|error| cannot_bind(*address, &error))?;
+        serving.push(bound.with_routes(routes.clone()).drain(DRAIN).until(end(stopped.clone())?));
+    }
+    for bound in &serving {
+        println!("Now listening on: http://{}", bound.local_addr());
+    }
+    try_join_all(serving.into_iter().map(Serving::run)).await?;
+    Ok(())
+}
+
+fn cannot_bind(address: SocketAddr, error: &signalr_warp::ServeError) -> anyhow::Error {
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(at) = cause {
+        if at.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::AddrInUse) {
+            return anyhow!("Failed to bind to address http://{address}: address already in use.");
+        }
+        cause = at.source();
+    }
+    anyhow!("Failed to bind to address http://{address}: {error}")
+}
+
+/// Ready when the server shall end.
+fn end(mut stopped: watch::Receiver<bool>) -> Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = stopped.wait_for(|stop| *stop) => {}
+        }
+    })
+}
+
+/// `/bench` and `/scale`.
+fn bare_server(
+    options: &ServeOptions,
+    tokens: &Arc<Tokens>,
+    suite: Server,
+) -> (Server, signalr_hub::HubContext<hubs::ScaleHub>) {
+    let plain = hub_options(options, false);
+    let scale = HubEndpoint::new(hubs::ScaleHub, plain.clone());
+    let context = scale.context();
+    let mut builder = Server::builder().on_stop(move || {
+        let suite = suite.clone();
+        async move {
+            suite.stop(DRAIN).await;
+        }
+    });
+    if let Some(timeout) = options.disconnect_timeout {
+        builder = builder.disconnect_timeout(timeout);
+    }
+    for hub in &options.hubs {
+        builder = match hub.as_str() {
+            "bench" => {
+                let bench = HubEndpoint::new(hubs::BenchHub, plain.clone());
+                builder.endpoint("/bench", bench.handler(), endpoint(options))
+            }
+            "scale" => {
+                let endpoint = endpoint(options).authenticate(anybody(tokens.clone()));
+                builder.endpoint("/scale", scale.handler(), endpoint)
+            }
+            _ => builder,
+        };
+    }
+    (builder.build(), context)
+}
+
+/// The hubs of the official functional suites. Their apps always show errors.
+fn suite_server(options: &ServeOptions, tokens: &Arc<Tokens>) -> Server {
+    let detailed = hub_options(options, true);
+    let open = || endpoint(options).authenticate(anybody(tokens.clone()));
+    let closed = || endpoint(options).authenticate(holder(tokens.clone()));
+    let hub = |hub: HubEndpointOf| hub(detailed.clone()).handler();
+    let default = HubEndpoint::of(hubs::default_hub(), detailed.clone());
+    let mut builder = Server::builder();
+    if let Some(timeout) = options.disconnect_timeout {
+        builder = builder.disconnect_timeout(timeout);
+    }
+    builder
+        .endpoint("/testhub", hub(|options| HubEndpoint::new(hubs::TestHub, options)), open())
+        .endpoint(
+            "/testhub-nowebsockets",
+            hub(|options| HubEndpoint::new(hubs::TestHub, options)),
+            open().transports([]),
+        )
+        .endpoint("/uncreatable", hub(|options| HubEndpoint::of(hubs::uncreatable_hub(), options)), open())
+        .endpoint(
+            "/authorizedhub",
+            hub(|options| HubEndpoint::of(hubs::authorized_hub("Peer.AuthorizedHub"), options)),
+            closed(),
+        )
+        .endpoint(
+            "/authorizedhub2",
+            hub(|options| HubEndpoint::of(hubs::authorized_hub("Peer.AuthorizedHub2"), options)),
+            closed(),
+        )
+        .endpoint("/echo", Arc::new(hubs::EchoHandler), open())
+        .endpoint("/default", default.handler(), open())
+        .endpoint("/default-nowebsockets", default.handler(), open().transports([]))
+        .endpoint("/negotiateProtocolVersion12", default.handler(), open().minimum_protocol_version(12))
+        .endpoint("/negotiateProtocolVersionNegative", default.handler(), open().minimum_protocol_version(-1))
+        .endpoint("/dynamic", hub(|options| HubEndpoint::of(hubs::dynamic_hub(), options)), open())
+        .endpoint("/hubT", hub(|options| HubEndpoint::of(hubs::typed_hub(), options)), open())
+        .build()
+}
+
+type HubEndpointOf = fn(HubOptions) -> Arc<HubEndpoint>;
+
+fn hub_options(options: &ServeOptions, always_detailed: bool) -> HubOptions {
+    let mut hub = HubOptions::default();
+    hub.detailed_errors = options.detailed_errors || always_detailed;
+    hub.protocols = options.protocols.clone();
+    hub.compression = if options.lz4 { Compression::Lz4BlockArray } else { Compression::None };
+    hub.handshake_timeout = options.handshake_timeout.unwrap_or(hub.handshake_timeout);
+    hub.keep_alive_interval = options.keep_alive.unwrap_or(hub.keep_alive_interval);
+    hub.client_timeout = options.client_timeout.unwrap_or(hub.client_timeout);
+    if let Some(bytes) = options.max_receive {
+        hub.maximum_receive_message_size = (bytes > 0).then_some(bytes);
+    }
+    hub.maximum_parallel_invocations = options.parallel.unwrap_or(hub.maximum_parallel_invocations);
+    hub.user_id(user_id);
+    hub
+}
+
+fn endpoint(options: &ServeOptions) -> EndpointOptions {
+    let mut endpoint = EndpointOptions::new();
+    if let Some(timeout) = options.send_timeout {
+        endpoint = endpoint.send_timeout(timeout);
+    }
+    if let Some(timeout) = options.close_timeout {
+        endpoint = endpoint.close_timeout(timeout);
+    }
+    endpoint
+}
+
+/// Query `user`, else the name identifier claim, else the header that the .NET suite uses.
+fn user_id(info: &ConnectInfo) -> Option<String> {
+    let filled = |text: String| (!text.is_empty()).then_some(text);
+    let claim = || info.user.as_ref()?.id().map(str::to_owned).and_then(filled);
+    let header = || info.request.header("Super-Insecure-UserName").map(str::to_owned).and_then(filled);
+    info.request.query_value("user").and_then(filled).or_else(claim).or_else(header)
+}
+
+type Known = std::future::Ready<Result<Option<User>, Denied>>;
+
+/// A good token names a user; without one, or with a bad one, the client is anonymous.
+fn anybody(tokens: Arc<Tokens>) -> impl Fn(RequestHead) -> Known + Send + Sync + 'static {
+    move |request| std::future::ready(Ok(bearer_token(&request).and_then(|token| tokens.read(&token))))
+}
+
+/// Only holders of a good token may connect.
+fn holder(tokens: Arc<Tokens>) -> impl Fn(RequestHead) -> Known + Send + Sync + 'static {
+    move |request| {
+        let user = bearer_token(&request).and_then(|token| tokens.read(&token));
+        std::future::ready(user.map(Some).ok_or_else(Denied::unauthorized))
+    }
+}

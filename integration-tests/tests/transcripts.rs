@@ -1,0 +1,50 @@
+//! Our server answers every input of the table as the reference does, byte for byte, except where the table says why not.
+//!
+//! The reference's answers come from `data/transcripts.json`, so this runs without the reference.
+
+use std::fmt::Write;
+
+use anyhow::{Context, Result};
+use signalr_integration_tests::server::Server;
+use signalr_integration_tests::transcript::{cases, golden::Golden, golden::PROFILES, play};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_answers_are_the_references() -> Result<()> {
+    let golden = Golden::read()?;
+    let mut differences = String::new();
+    for (profile, (name, flags)) in PROFILES.into_iter().enumerate() {
+        let server = Server::start(flags).await?;
+        for case in cases() {
+            let expected = &golden.expected(&case)?[profile];
+            let got = play(server.port(), &case).await.with_context(|| format!("`{}`, {name}", case.name))?;
+            if got != *expected {
+                writeln!(differences, "`{}`, {name}:\n  expected {expected:#?}\n  got {got:#?}", case.name)?;
+            }
+        }
+        assert!(!server.log().contains("panicked"), "{}", server.log());
+    }
+    assert!(differences.is_empty(), "{differences}");
+    Ok(())
+}
+
+#[test]
+fn every_case_has_its_own_name_and_every_deviation_a_reason() -> Result<()> {
+    let (golden, cases) = (Golden::read()?, cases());
+    let mut names: Vec<&str> = cases.iter().map(|case| case.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), cases.len());
+    assert_eq!(golden.cases.len(), cases.len(), "record again: SIGNALR_RECORD=1");
+    for case in cases {
+        if let Some(deviation) = &case.deviation {
+            assert!(!deviation.why.is_empty());
+            let entry = &golden.cases[case.name];
+            assert!(
+                deviation.ours != [entry.plain.clone(), entry.detailed.clone()],
+                "{} does not differ",
+                case.name
+            );
+        }
+    }
+    Ok(())
+}
