@@ -5,7 +5,7 @@
 use crate::context::Context;
 use crate::error::{HubError, HubResult};
 use serde::de::DeserializeOwned;
-use signalr_core::{ConnectionId, HubLifetimeManager, InvokeError, RawResult, Target};
+use signalr_core::{ConnectionId, HubLifetimeManager, InvokeError, RawResult, SendError, Target};
 use signalr_protocol::values::dotnet_name;
 use signalr_protocol::{ArgumentList, Payload};
 use std::marker::PhantomData;
@@ -30,7 +30,7 @@ impl ClientProxy {
     /// An argument cannot be serialised, or the backplane does not take the message
     /// ([`SendError`](signalr_core::SendError), to be found with [`HubError::downcast_ref`]).
     pub async fn send(&self, method: &str, arguments: impl ArgumentList) -> HubResult<()> {
-        Ok(self.manager.send(&self.target, method, &arguments).await?)
+        self.manager.send(&self.target, method, &arguments).await.map_err(send_error)
     }
 }
 
@@ -49,7 +49,7 @@ impl SingleClient {
     /// # Errors
     /// As [`ClientProxy::send`], and when the client does not read.
     pub async fn send(&self, method: &str, arguments: impl ArgumentList) -> HubResult<()> {
-        Ok(self.manager.send(&Target::Connection(self.id.clone()), method, &arguments).await?)
+        self.manager.send(&Target::Connection(self.id.clone()), method, &arguments).await.map_err(send_error)
     }
 
     /// Asks the client and waits for its answer, at most
@@ -77,6 +77,14 @@ impl SingleClient {
         }
         let result = self.manager.invoke(&self.id, method, &arguments).await.map_err(invoke_error)?;
         read_result(&result)
+    }
+}
+
+/// Under the name that the reference's error has.
+fn send_error(error: SendError) -> HubError {
+    match error {
+        SendError::EmptyGroupName => HubError::named("InvalidOperationException", error.to_string()),
+        error => error.into(),
     }
 }
 

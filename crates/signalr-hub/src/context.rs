@@ -30,6 +30,8 @@ pub(crate) struct ContextInner {
     pub(crate) busy: AtomicUsize,
     /// While the connect event runs, no client can answer (B-8.5).
     pub(crate) connecting: AtomicBool,
+    /// Hub code has called [`Context::abort`].
+    aborted: AtomicBool,
     fault: Mutex<Option<EncodeError>>,
     items: Mutex<Vec<(TypeId, Box<dyn Any + Send>)>>,
 }
@@ -69,6 +71,7 @@ impl Context {
             protocol,
             busy: AtomicUsize::new(0),
             connecting: AtomicBool::new(true),
+            aborted: AtomicBool::new(false),
             fault: Mutex::new(None),
             items: Mutex::new(Vec::new()),
         };
@@ -80,6 +83,11 @@ impl Context {
         self.inner.busy.fetch_add(1, Ordering::AcqRel);
         let slot = Arc::new(Slot { inner: self.inner.clone(), released: AtomicBool::new(false) });
         (Self { inner: self.inner.clone(), slot: Some(slot.clone()) }, slot)
+    }
+
+    /// Whether hub code wants no more of this connection: nothing is read or answered any more.
+    pub(crate) fn is_aborted(&self) -> bool {
+        self.inner.aborted.load(Ordering::Acquire)
     }
 
     pub(crate) fn slot(&self) -> Option<&Arc<Slot>> {
@@ -118,6 +126,7 @@ impl Context {
 
     /// Ends the connection; the client is told not to come back by itself. Takes effect after the current turn.
     pub fn abort(&self) {
+        self.inner.aborted.store(true, Ordering::Release);
         self.inner.connection.abort();
     }
 

@@ -20,8 +20,20 @@ thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Writes a message into this thread's buffer and pushes it to the context's connection.
+/// Writes an answer into this thread's buffer and pushes it to the context's connection. After an abort nothing is
+/// answered any more.
 pub(crate) fn push(
+    context: &Context,
+    write: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,
+) -> Result<(), EncodeError> {
+    if context.is_aborted() {
+        return Ok(());
+    }
+    push_last(context, write)
+}
+
+/// As [`push`], also after an abort: the Close message.
+pub(crate) fn push_last(
     context: &Context,
     write: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,
 ) -> Result<(), EncodeError> {

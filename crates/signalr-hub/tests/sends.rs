@@ -156,7 +156,9 @@ async fn questions_fail_with_the_references_texts() {
     let odd = ask("b");
     let question = asked.next_invocation().await.unwrap();
     asked.answer(question.invocation_id.as_deref().unwrap(), &"text").unwrap();
-    assert!(text(odd.await.unwrap()).starts_with("HubException: Error trying to deserialize result to Int32."));
+    assert!(
+        text(odd.await.unwrap()).starts_with("HubException: Error trying to deserialize result to Int32.")
+    );
 
     let late = ask("b");
     asked.next_invocation().await.unwrap();

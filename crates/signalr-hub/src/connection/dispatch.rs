@@ -34,6 +34,9 @@ pub(super) fn read(
     let mut used = 0;
     calls.blocked = false;
     loop {
+        if calls.context().is_aborted() {
+            return (input.len(), None);
+        }
         let rest = &input[used..];
         let (body, size) = match protocol.split(rest) {
             Ok(Some((body, size))) if size <= limit => (body, size),

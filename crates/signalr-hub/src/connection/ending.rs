@@ -4,7 +4,7 @@
 
 use crate::context::Context;
 use crate::error::HubError;
-use crate::reply::push;
+use crate::reply::push_last;
 use signalr_core::{CloseReason, InputEnd};
 use signalr_protocol::{EncodeError, ProtocolError};
 
@@ -93,7 +93,7 @@ pub(super) fn say_good_bye(context: &Context, ending: &Ending) {
     };
     let protocol = context.inner.protocol;
     // Writing a Close message cannot fail.
-    let _ = push(context, |out| {
+    let _ = push_last(context, |out| {
         protocol.write_close(out, error.as_deref(), allow_reconnect);
         Ok(())
     });
