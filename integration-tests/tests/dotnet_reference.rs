@@ -25,8 +25,10 @@ async fn the_recorded_answers_are_those_of_the_reference() -> Result<()> {
     let kept = Golden::read()?;
     let names: Vec<&String> = kept.cases.keys().collect();
     assert_eq!(names, asked.cases.keys().collect::<Vec<_>>(), "record again: SIGNALR_RECORD=1");
-    for (name, entry) in &asked.cases {
-        assert_eq!(&kept.cases[name], entry, "the reference now answers `{name}` otherwise");
+    let steady = cases().into_iter().filter(|case| !case.races).map(|case| case.name);
+    for name in steady {
+        let entry = &asked.cases[name];
+        assert_eq!(kept.cases[name], *entry, "the reference now answers `{name}` otherwise");
     }
     Ok(())
 }

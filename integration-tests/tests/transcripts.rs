@@ -39,8 +39,9 @@ fn every_case_has_its_own_name_and_every_deviation_a_reason() -> Result<()> {
         if let Some(deviation) = &case.deviation {
             assert!(!deviation.why.is_empty());
             let entry = &golden.cases[case.name];
+            let theirs = [entry.plain.clone(), entry.detailed.clone()];
             assert!(
-                deviation.ours != [entry.plain.clone(), entry.detailed.clone()],
+                case.races || deviation.ours.lines(theirs.clone()) != theirs,
                 "{} does not differ",
                 case.name
             );

@@ -97,7 +97,14 @@ fn streams() -> Vec<Case> {
 
 fn broken() -> Vec<Case> {
     vec![
-        Case::pack("pack: unknown message type").message(json!([99, 1])).stalls(),
+        Case::pack("pack: unknown message type").message(json!([99, 1])).stalls().differs(
+            "types of the future are skipped; the reference reads nothing more after one",
+            &[
+                "binary 7b7d1e",
+                "binary 1d950380ad746865206c6173742063616c6c03aa7472616e736372697074",
+                "close 1000",
+            ],
+        ),
         Case::pack("pack: type a text").message(json!(["1", {}, "1", "Echo", [1], []])),
         Case::pack("pack: headers a list").message(json!([1, [], "1", "Echo", [1], []])),
         Case::pack("pack: header a number").message(json!([1, {"a": 1}, "1", "Echo", [1], []])),
@@ -127,9 +134,16 @@ fn values() -> Vec<Case> {
     vec![
         Case::pack("pack: echo of nil").message(json!([1, {}, "1", "Echo", [null], []])),
         Case::pack("pack: echo of a text").message(json!([1, {}, "1", "Echo", ["na\u{ef}ve \u{1f600}"], []])),
-        Case::pack("pack: everything made").message(json!([1, {}, "1", "MakeEverything", [], []])),
-        Case::pack("pack: everything sent").message(json!([1, {}, "1", "SendEverything", ["m"], []])),
+        Case::pack("pack: everything made")
+            .message(json!([1, {}, "1", "MakeEverything", [], []]))
+            .replaces(SHORTEST, &[("95d200000001", "9501"), ("binary 9503950380", "binary 9103950380")]),
+        Case::pack("pack: everything sent")
+            .message(json!([1, {}, "1", "SendEverything", ["m"], []]))
+            .replaces(SHORTEST, &[("95d200000001", "9501"), ("binary 9703960180", "binary 9303960180")]),
         Case::pack("pack: everything null").message(json!([1, {}, "1", "EchoEverything", [null], []])),
         Case::pack("pack: everything empty").message(json!([1, {}, "1", "EchoEverything", [{}], []])),
     ]
 }
+
+const SHORTEST: &str =
+    "integers are as short as can be everywhere; the reference keeps their .NET type in lists of `object`";

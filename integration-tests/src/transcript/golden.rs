@@ -72,7 +72,10 @@ impl Golden {
         let entry =
             self.cases.get(case.name).with_context(|| format!("`{}` was never recorded", case.name))?;
         let theirs = [entry.plain.clone(), entry.detailed.clone()];
-        Ok(case.deviation.as_ref().map_or(theirs, |deviation| deviation.ours.clone()))
+        Ok(match &case.deviation {
+            Some(deviation) => deviation.ours.lines(theirs),
+            None => theirs,
+        })
     }
 }
 

@@ -40,8 +40,31 @@ pub enum Step {
 pub struct Deviation {
     /// Our reason.
     pub why: &'static str,
-    /// Our answer's lines, without and with detailed errors.
-    pub ours: [Vec<String>; 2],
+    /// Our answer.
+    pub ours: Ours,
+}
+
+/// Our answer, where it is another.
+#[derive(Debug, Clone)]
+pub enum Ours {
+    /// These lines, without and with detailed errors.
+    Lines([Vec<String>; 2]),
+    /// The reference's lines with each first text replaced by the second.
+    Replaced(&'static [(&'static str, &'static str)]),
+}
+
+impl Ours {
+    /// Our lines, made of the reference's.
+    pub fn lines(&self, theirs: [Vec<String>; 2]) -> [Vec<String>; 2] {
+        match self {
+            Self::Lines(lines) => lines.clone(),
+            Self::Replaced(pairs) => theirs.map(|lines| {
+                let replaced =
+                    |line: String| pairs.iter().fold(line, |line, (from, to)| line.replace(from, to));
+                lines.into_iter().map(replaced).collect()
+            }),
+        }
+    }
 }
 
 /// One conversation.
@@ -59,6 +82,8 @@ pub struct Case {
     pub has_last_call: bool,
     /// Whether the reference is known never to answer.
     pub stalls: bool,
+    /// Whether the reference's answer depends on timing, so that a second recording may differ.
+    pub races: bool,
     /// How our answer differs.
     pub deviation: Option<Deviation>,
 }
@@ -73,6 +98,7 @@ impl Case {
             steps: Vec::new(),
             has_last_call: true,
             stalls: false,
+            races: false,
             deviation: None,
         }
     }
@@ -128,10 +154,23 @@ impl Case {
         self.differs_in_detail(why, ours, ours)
     }
 
+    /// We answer as the reference with these texts replaced.
+    pub(crate) fn replaces(self, why: &'static str, pairs: &'static [(&'static str, &'static str)]) -> Self {
+        Self { deviation: Some(Deviation { why, ours: Ours::Replaced(pairs) }), ..self }
+    }
+
+    /// The reference's answer depends on timing.
+    pub(crate) fn races(self) -> Self {
+        Self { races: true, ..self }
+    }
+
     /// We answer otherwise than the reference: without and with detailed errors.
     pub(crate) fn differs_in_detail(self, why: &'static str, plain: &[&str], detailed: &[&str]) -> Self {
         let lines = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect();
-        Self { deviation: Some(Deviation { why, ours: [lines(plain), lines(detailed)] }), ..self }
+        Self {
+            deviation: Some(Deviation { why, ours: Ours::Lines([lines(plain), lines(detailed)]) }),
+            ..self
+        }
     }
 }
 

@@ -96,7 +96,7 @@ members! {
         maybe: Option<i32>,
         nothing: Option<i32>,
         nested: Option<Vec<Vec<i32>>>,
-        map: Option<std::collections::BTreeMap<String, i32>>,
+        map: Option<rmpv::Value>,
         branch: Option<Branch>,
         mixed: Option<Vec<rmpv::Value>>,
     }
@@ -129,7 +129,7 @@ impl Everything {
             maybe: Some(7),
             nothing: None,
             nested: Some(vec![vec![1, 2], vec![], vec![3]]),
-            map: Some([("one".to_owned(), 1), ("Two".to_owned(), 2)].into()),
+            map: Some(rmpv::Value::Map(vec![("one".into(), 1.into()), ("Two".into(), 2.into())])),
             branch: Some(branch("a", Some(vec![1]), Some(Box::new(branch("b", None, None))))),
             mixed: Some(vec![1.into(), "two".into(), rmpv::Value::Nil, true.into(), 2.5.into()]),
         })
@@ -197,7 +197,7 @@ const YEAR_ONE: i64 = -62_135_596_800;
 
 impl Default for DateTime {
     fn default() -> Self {
-        Self { is_utc: false, ..Self::utc(YEAR_ONE, 0) }
+        Self { time: Timestamp::new(YEAR_ONE, 0).unwrap_or_default(), is_utc: false }
     }
 }
 
