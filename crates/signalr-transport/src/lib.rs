@@ -22,6 +22,8 @@
 
 mod answer;
 mod authenticate;
+#[doc(hidden)]
+pub mod fuzzing;
 mod metric;
 mod options;
 mod query;

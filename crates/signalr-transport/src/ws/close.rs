@@ -23,6 +23,11 @@ impl CloseCode {
         self.0
     }
 
+    #[cfg(test)]
+    pub(crate) const fn for_tests(number: u16) -> Self {
+        Self(number)
+    }
+
     /// Whether a peer may send it: 1000 to 1003, 1007 to 1014, 3000 to 4999.
     const fn may_be_sent(self) -> bool {
         matches!(self.0, 1000..=1003 | 1007..=1014 | 3000..=4999)

@@ -6,8 +6,11 @@ mod encode;
 mod header;
 mod io;
 mod mask;
+#[cfg(test)]
+mod oracle;
 mod read_buffer;
 mod task;
+pub(crate) mod transcript;
 mod upgrade;
 mod utf8;
 
