@@ -1,6 +1,6 @@
 //! The endpoints of a server, their connections, and how it comes to an end.
 //!
-//! Owns the table, the heartbeat and the tracker of running connections. Requests come from a web framework as parts;
+//! Owns the table and the tracker of running connections. Requests come from a web framework as parts;
 //! what to answer is `respond`'s business.
 
 use crate::answer::{self, Answer};
@@ -8,11 +8,11 @@ use crate::options::EndpointOptions;
 use crate::respond::{Reply, Request, place};
 use crate::table::Table;
 use http::request::Parts;
-use signalr_core::{ConnectionHandler, Heartbeat};
+use signalr_core::ConnectionHandler;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio_util::task::TaskTracker;
@@ -36,7 +36,6 @@ pub struct Server {
 struct Shared {
     endpoints: Vec<Arc<Endpoint>>,
     table: Arc<Table>,
-    heartbeat: OnceLock<Heartbeat>,
     tracker: TaskTracker,
     on_stop: Mutex<Vec<StopHook>>,
 }
@@ -106,7 +105,6 @@ impl ServerBuilder {
             shared: Arc::new(Shared {
                 endpoints: self.endpoints,
                 table: Arc::new(Table::new(self.disconnect_timeout)),
-                heartbeat: OnceLock::new(),
                 tracker: TaskTracker::new(),
                 on_stop: Mutex::new(self.on_stop),
             }),
@@ -150,7 +148,7 @@ impl Server {
             .endpoints
             .iter()
             .find_map(|endpoint| place(&endpoint.path, path).map(|place| (endpoint, place)))?;
-        self.shared.heartbeat.get_or_init(|| Heartbeat::start(self.shared.table.clone()));
+        self.shared.table.start_heartbeat();
         Some(Request { server: self, endpoint, parts }.respond(place).await)
     }
 

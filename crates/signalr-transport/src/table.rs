@@ -5,11 +5,11 @@
 //! long as that. Tokens are opaque here; the endpoint makes them.
 
 use crate::seat::Seat;
-use signalr_core::{CloseReason, Connection, ConnectionId, Ticks, TransportKind};
+use signalr_core::{CloseReason, Connection, ConnectionId, Heartbeat, Ticks, TransportKind};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -23,6 +23,8 @@ pub(crate) struct Table {
     shards: [Mutex<Entries>; SHARDS],
     hasher: RandomState,
     disconnect_timeout: Duration,
+    /// Beats as long as the table lives, which is as long as the server or one of its connections does.
+    heartbeat: OnceLock<Heartbeat>,
     /// No connection may begin any more.
     stopping: AtomicBool,
     /// No connection may go on.
@@ -53,9 +55,15 @@ impl Table {
             shards: std::array::from_fn(|_| Mutex::new(Entries::new())),
             hasher: RandomState::new(),
             disconnect_timeout,
+            heartbeat: OnceLock::new(),
             stopping: AtomicBool::new(false),
             cut: AtomicBool::new(false),
         }
+    }
+
+    /// Starts the beat, once. Must be called inside a tokio runtime.
+    pub(crate) fn start_heartbeat(self: &Arc<Self>) {
+        self.heartbeat.get_or_init(|| Heartbeat::start(Arc::new(Beat(Arc::downgrade(self)))));
     }
 
     fn shard(&self, token: &str) -> MutexGuard<'_, Entries> {
@@ -164,8 +172,19 @@ pub(crate) struct Claimed {
     pub(crate) seat: Seat,
 }
 
-impl Ticks for Table {
+/// The heart knows its table only as long as others do.
+struct Beat(Weak<Table>);
+
+impl Ticks for Beat {
     fn tick(&self, now: Instant) {
+        if let Some(table) = self.0.upgrade() {
+            table.beat(now);
+        }
+    }
+}
+
+impl Table {
+    fn beat(&self, now: Instant) {
         for shard in &self.shards {
             lock(shard).retain(|_, entry| match entry {
                 Entry::Negotiated { since, .. } => {

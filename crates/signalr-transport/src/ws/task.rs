@@ -313,3 +313,15 @@ fn input_end(error: &io::Error) -> InputEnd {
         _ => InputEnd::Failed,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::io::TcpIo;
+    use super::*;
+
+    #[test]
+    fn an_idle_connection_costs_little() {
+        let size = size_of::<WebSocketTask<TcpIo>>();
+        assert!(size < 400, "the future of a connection has {size} bytes");
+    }
+}
