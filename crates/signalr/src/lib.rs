@@ -33,8 +33,7 @@
 //! #[tokio::main]
 //! async fn main() -> signalr::Result<()> {
 //!     let server = SignalR::builder().hub("/chat", Chat).build().await?;
-//!     signalr::warp::serve(server, ([127, 0, 0, 1], 5000)).await?;
-//!     Ok(())
+//!     signalr::warp::serve(server, ([127, 0, 0, 1], 5000)).await
 //! }
 //! ```
 //!
@@ -62,6 +61,8 @@ mod builder;
 mod error;
 pub mod prelude;
 mod server;
+#[cfg(feature = "warp")]
+pub mod warp;
 
 pub use builder::{ServerBuilder, SignalR};
 pub use error::{BuildError, ConfigError, Result};
@@ -82,12 +83,12 @@ pub use signalr_hub::{
 pub use signalr_protocol::{ArgumentList, Compression, DynamicArguments, Protocol, values};
 pub use signalr_transport::{Authenticate, Authentication, Denied, EndpointOptions, bearer_token};
 
-/// Serving with warp: an accept loop with a graceful end, or the endpoints as a filter.
-#[cfg(feature = "warp")]
-pub use signalr_warp as warp;
-
 /// What authors of backplanes and of raw connection handlers are written against.
 pub use signalr_core as core;
+
+#[cfg(all(doctest, feature = "warp", feature = "macros"))]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
 
 /// The names that generated code uses. No stability is promised.
 #[doc(hidden)]
