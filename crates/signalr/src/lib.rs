@@ -53,7 +53,7 @@
 //! | `memory` | yes | a backplane for several servers in one process |
 //! | `warp` | yes | `signalr::warp`: serving with warp |
 //! | `lz4` | no | LZ4 compression of MessagePack payloads |
-//! | `redis` | no | the Redis backplane |
+//! | `redis` | no | nothing yet: the Redis backplane has its wire format only |
 //!
 //! A feature adds; none changes what another does.
 
@@ -82,6 +82,10 @@ pub use signalr_hub::{
 };
 pub use signalr_protocol::{ArgumentList, Compression, DynamicArguments, Protocol, values};
 pub use signalr_transport::{Authenticate, Authentication, Denied, EndpointOptions, bearer_token};
+
+/// Several servers in one process: `SignalR::builder().backplane(bus.backplane())` on each of them.
+#[cfg(feature = "memory")]
+pub use signalr_backplane_memory as memory;
 
 /// What authors of backplanes and of raw connection handlers are written against.
 pub use signalr_core as core;
