@@ -53,7 +53,10 @@ pub fn negotiate(data: &[u8]) {
     if let Ok(response) = NegotiateResponse::parse(data) {
         let mut out = Vec::new();
         response.write(&mut out);
-        assert!(NegotiateResponse::parse(&out).is_ok() || response.connection_id.as_deref() == Some(""));
+        // Empty members count as given when read and are left out when written, both as the reference does it.
+        let empty =
+            [&response.connection_id, &response.url].into_iter().any(|text| text.as_deref() == Some(""));
+        assert!(NegotiateResponse::parse(&out).is_ok() || empty);
     }
 }
 
