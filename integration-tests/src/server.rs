@@ -137,7 +137,7 @@ pub fn peer() -> Result<&'static Path> {
 fn build_peer() -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = std::process::Command::new(cargo)
-        .args(["build", "--package", "peer", "--bin", "peer"])
+        .args(["build", "--package", "peer", "--bin", "peer", "--all-features"])
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .output()?;
     ensure!(output.status.success(), "peer does not build: {}", String::from_utf8_lossy(&output.stderr));
