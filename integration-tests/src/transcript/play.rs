@@ -87,9 +87,13 @@ impl Player {
     async fn finish(mut self) -> Result<Vec<String>> {
         let until = Instant::now() + PATIENCE;
         if !self.is_over && self.socket.close(1000).await.is_ok() {
+            let said = self.lines.len();
             while !self.is_over {
                 timeout_at(until, self.take_one()).await.context("a close frame was not answered")??;
             }
+            // Whether a good-bye still comes out after the client has closed is a matter of timing.
+            let last = self.lines.len() - 1;
+            self.lines.drain(said..last);
         }
         Ok(self.lines)
     }
