@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use warp::{Filter, Rejection, Reply};
 
 type End = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -150,11 +150,13 @@ impl Serving {
             cut: CancellationToken::new(),
         });
         let connections = TaskTracker::new();
-        tokio::select! {
-            () = until => {}
-            () = accept(&self.listener, self.address, &http, &connections) => {}
-        }
-        drop(self.listener);
+        // On a worker of the runtime: the thread that runs `main` would have to wake one for every connection.
+        let accepting = accept(self.listener, self.address, http.clone(), connections.clone());
+        let accepting = AbortOnDropHandle::new(tokio::spawn(accepting));
+        until.await;
+        accepting.abort();
+        // The listener is closed when the task is gone; that it was aborted is no news.
+        let _ = accepting.await;
         let draining = drain(&self.server, &http, &connections, self.options.drain);
         if with_signals {
             let again = signals::shutdown().map_err(ServeError::Signals)?;
@@ -170,7 +172,7 @@ impl Serving {
 }
 
 /// Accepts for ever.
-async fn accept(listener: &TcpListener, local: SocketAddr, http: &Arc<Http>, connections: &TaskTracker) {
+async fn accept(listener: TcpListener, local: SocketAddr, http: Arc<Http>, connections: TaskTracker) {
     let mut backoff = Backoff::new();
     loop {
         match listener.accept().await {
