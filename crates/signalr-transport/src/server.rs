@@ -3,7 +3,6 @@
 //! Owns the table and the tracker of running connections. Requests come from a web framework as parts;
 //! what to answer is `respond`'s business.
 
-use crate::answer::{self, Answer};
 use crate::options::EndpointOptions;
 use crate::respond::{Reply, Request, place};
 use crate::table::Table;
@@ -150,14 +149,6 @@ impl Server {
             .find_map(|endpoint| place(&endpoint.path, path).map(|place| (endpoint, place)))?;
         self.shared.table.start_heartbeat();
         Some(Request { server: self, endpoint, parts }.respond(place).await)
-    }
-
-    /// As [`Server::respond`], for requests whose answer is known to be no upgrade: negotiate.
-    pub async fn answer(&self, parts: &Parts) -> Option<Answer> {
-        Some(match self.respond(parts).await? {
-            Reply::Answer(answer) => answer,
-            Reply::Upgrade(_) => answer::text(http::StatusCode::NOT_IMPLEMENTED, UPGRADE_IMPOSSIBLE),
-        })
     }
 
     /// How many connections there are, including those that are only negotiated.

@@ -7,8 +7,10 @@ mod support;
 
 use signalr_transport::EndpointOptions;
 use signalr_warp::ServerExt;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::time::Duration;
 use support::{Echo, blocking, start, until};
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Message, WebSocket};
@@ -70,6 +72,31 @@ async fn close_codes_in_both_directions() {
     let (_, answer) = exchange(socket, Message::Close(None)).await;
     assert_eq!(close_code(&answer), Some(CloseCode::Normal), "the client closes");
     until("the table is empty", || running.server.connections() == 0).await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frame_in_the_same_packet_as_the_upgrade_is_not_lost() {
+    let running = start(EndpointOptions::default(), |serving| serving).await;
+    let address = running.address;
+    let answer = blocking(move || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let request = "GET /echo HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                       Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+        let early = [0x81, 0x85, 0, 0, 0, 0, b'e', b'a', b'r', b'l', b'y'];
+        stream.write_all(&[request.as_bytes(), &early].concat()).unwrap();
+        let mut answer = Vec::new();
+        let mut buffer = [0; 1024];
+        while !answer.ends_with(b"\x81\x05early") {
+            let length = stream.read(&mut buffer).unwrap();
+            assert!(length > 0, "the stream ended");
+            answer.extend_from_slice(&buffer[..length]);
+        }
+        String::from_utf8_lossy(&answer).into_owned()
+    })
+    .await;
+    assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
     running.stop().await;
 }
 
