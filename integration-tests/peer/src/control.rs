@@ -12,7 +12,8 @@ use signalr_hub::{ClientProxy, HubContext, HubError, HubResult, SingleClient};
 use signalr_protocol::DynamicArguments;
 use tokio::sync::watch;
 use warp::filters::BoxedFilter;
-use warp::http::Response;
+use warp::http::header::HeaderValue;
+use warp::http::{Method, Response, StatusCode};
 use warp::{Filter, Rejection};
 
 use crate::hubs::{self, Everything, ScaleHub};
@@ -28,14 +29,31 @@ pub(crate) fn routes(
             .and_then(|| async { Err::<Response<String>, Rejection>(warp::reject::not_found()) })
             .boxed();
     };
-    let posted = warp::path!("control" / String).and(warp::post()).and(warp::body::bytes()).then(
-        move |action: String, body: Bytes| {
+    warp::path!("control" / String)
+        .and(warp::method())
+        .and(warp::body::bytes())
+        .and_then(move |action: String, method: Method, body: Bytes| {
             let (scale, stop) = (scale.clone(), stop.clone());
-            async move { answer(act(&scale, stop, &action, &body).await) }
-        },
-    );
-    let info = warp::path!("control" / "info").and(warp::get()).map(|| answer(Ok(info())));
-    posted.or(info).unify().boxed()
+            async move {
+                match (action.as_str(), method) {
+                    ("info", Method::GET) => Ok(answer(Ok(info()))),
+                    ("info", _) => Ok(not_allowed("GET")),
+                    ("send" | "group" | "invoke" | "stop", Method::POST) => {
+                        Ok(answer(act(&scale, stop, &action, &body).await))
+                    }
+                    ("send" | "group" | "invoke" | "stop", _) => Ok(not_allowed("POST")),
+                    _ => Err(warp::reject::not_found()),
+                }
+            }
+        })
+        .boxed()
+}
+
+fn not_allowed(allowed: &'static str) -> Response<String> {
+    let mut response = Response::new(String::new());
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    response.headers_mut().insert("allow", HeaderValue::from_static(allowed));
+    response
 }
 
 fn answer(result: HubResult<Value>) -> Response<String> {
@@ -43,7 +61,7 @@ fn answer(result: HubResult<Value>) -> Response<String> {
         |error| json!({ "error": { "type": error.type_name(), "message": error.message() } }),
     );
     let mut response = Response::new(body.to_string());
-    response.headers_mut().insert("content-type", warp::http::HeaderValue::from_static("application/json"));
+    response.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
     response
 }
 
@@ -58,15 +76,15 @@ async fn act(
         "send" => send(scale, &body).await?,
         "group" => group(scale, &body).await?,
         "invoke" => return invoke(scale, &body).await,
-        "stop" => stop_soon(stop),
-        other => return Err(argument(format!("unknown request '{other}'"))),
+        _ => stop_soon(stop),
     }
     Ok(json!({ "ok": true }))
 }
 
 async fn send(scale: &HubContext<ScaleHub>, body: &Value) -> HubResult<()> {
+    let target = target(scale, body)?;
     let (method, args) = (text(body, "method")?, DynamicArguments(values(body)?));
-    match target(scale, body)? {
+    match target {
         Target::Many(clients) => clients.send(&method, args).await,
         Target::One(client) => client.send(&method, args).await,
     }

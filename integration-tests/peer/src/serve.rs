@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Result, anyhow};
 use futures_util::future::try_join_all;
 use signalr_core::{ConnectInfo, RequestHead, User};
-use signalr_hub::{HubEndpoint, HubOptions};
+use signalr_hub::{HubContext, HubEndpoint, HubOptions};
 use signalr_protocol::Compression;
 use signalr_transport::{Denied, EndpointOptions, Server, bearer_token};
 use signalr_warp::Serving;
@@ -36,11 +36,11 @@ pub(crate) async fn run(options: ServeOptions) -> Result<()> {
     hubs::set_declared_names(options.has_declared_names);
     let (stop, stopped) = watch::channel(false);
     let tokens = Arc::new(Tokens::new(options.token_life)?);
-    let suite = suite_server(&options, &tokens);
+    let (suite, test) = suite_server(&options, &tokens);
     let (server, scale) = bare_server(&options, &tokens, suite.clone());
     let scale = options.hubs.iter().any(|hub| hub == "scale").then_some(scale);
     let routes = control::routes(scale, stop)
-        .or(suites::routes(suite, tokens, options.hubs.iter().any(|hub| hub == "suite")))
+        .or(suites::routes(suite, test, tokens, options.hubs.iter().any(|hub| hub == "suite")))
         .boxed();
     let mut serving = Vec::new();
     for address in &options.addresses {
@@ -85,7 +85,7 @@ fn bare_server(
     options: &ServeOptions,
     tokens: &Arc<Tokens>,
     suite: Server,
-) -> (Server, signalr_hub::HubContext<hubs::ScaleHub>) {
+) -> (Server, HubContext<hubs::ScaleHub>) {
     let plain = hub_options(options, false);
     let scale = HubEndpoint::new(hubs::ScaleHub, plain.clone());
     let context = scale.context();
@@ -115,23 +115,20 @@ fn bare_server(
 }
 
 /// The hubs of the official functional suites. Their apps always show errors.
-fn suite_server(options: &ServeOptions, tokens: &Arc<Tokens>) -> Server {
+fn suite_server(options: &ServeOptions, tokens: &Arc<Tokens>) -> (Server, HubContext<hubs::TestHub>) {
     let detailed = hub_options(options, true);
     let open = || endpoint(options).authenticate(anybody(tokens.clone()));
     let closed = || endpoint(options).authenticate(holder(tokens.clone()));
     let hub = |hub: HubEndpointOf| hub(detailed.clone()).handler();
+    let test = HubEndpoint::new(hubs::TestHub, detailed.clone());
     let default = HubEndpoint::of(hubs::default_hub(), detailed.clone());
     let mut builder = Server::builder();
     if let Some(timeout) = options.disconnect_timeout {
         builder = builder.disconnect_timeout(timeout);
     }
-    builder
-        .endpoint("/testhub", hub(|options| HubEndpoint::new(hubs::TestHub, options)), open())
-        .endpoint(
-            "/testhub-nowebsockets",
-            hub(|options| HubEndpoint::new(hubs::TestHub, options)),
-            open().transports([]),
-        )
+    let server = builder
+        .endpoint("/testhub", test.handler(), open())
+        .endpoint("/testhub-nowebsockets", test.handler(), open().transports([]))
         .endpoint("/uncreatable", hub(|options| HubEndpoint::of(hubs::uncreatable_hub(), options)), open())
         .endpoint(
             "/authorizedhub",
@@ -150,7 +147,8 @@ fn suite_server(options: &ServeOptions, tokens: &Arc<Tokens>) -> Server {
         .endpoint("/negotiateProtocolVersionNegative", default.handler(), open().minimum_protocol_version(-1))
         .endpoint("/dynamic", hub(|options| HubEndpoint::of(hubs::dynamic_hub(), options)), open())
         .endpoint("/hubT", hub(|options| HubEndpoint::of(hubs::typed_hub(), options)), open())
-        .build()
+        .build();
+    (server, test.context())
 }
 
 type HubEndpointOf = fn(HubOptions) -> Arc<HubEndpoint>;

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 use serde_json::json;
+use signalr_hub::HubContext;
 use signalr_transport::Server;
 use signalr_warp::ServerExt;
 use warp::filters::BoxedFilter;
@@ -16,6 +17,7 @@ use warp::http::{HeaderMap, Method, Response, StatusCode};
 use warp::path::FullPath;
 use warp::{Filter, Rejection};
 
+use crate::hubs::TestHub;
 use crate::tokens::Tokens;
 
 type Answer = Response<Bytes>;
@@ -23,7 +25,12 @@ type Answer = Response<Bytes>;
 static REDIRECTS: AtomicU32 = AtomicU32::new(0);
 
 /// Everything of the suites; nothing without them.
-pub(crate) fn routes(server: Server, tokens: Arc<Tokens>, is_on: bool) -> BoxedFilter<(Answer,)> {
+pub(crate) fn routes(
+    server: Server,
+    outside: HubContext<TestHub>,
+    tokens: Arc<Tokens>,
+    is_on: bool,
+) -> BoxedFilter<(Answer,)> {
     let asked = warp::any()
         .and_then(move || async move { if is_on { Ok(()) } else { Err(warp::reject::not_found()) } })
         .untuple_one();
@@ -37,12 +44,23 @@ pub(crate) fn routes(server: Server, tokens: Arc<Tokens>, is_on: bool) -> BoxedF
             let answer = request.answer(&tokens);
             async move { answer.ok_or_else(warp::reject::not_found) }
         });
+    let result = warp::path!("clientresult" / String).and(warp::get()).then(move |id: String| {
+        let client = outside.clients().client(id);
+        async move {
+            let result = client.invoke::<i32>("Result", ()).await;
+            let text = result.map_or_else(|error| error.message().to_owned(), |number| number.to_string());
+            typed("text/plain; charset=utf-8", text)
+        }
+    });
+    let nothing = warp::any().map(|| status(StatusCode::NOT_FOUND, ""));
     asked
-        .and(own.or(server.routes()).unify())
+        .and(own.or(result).unify().or(server.routes()).unify().or(nothing).unify())
         .and(warp::path::full())
+        .and(warp::method())
         .and(warp::header::headers_cloned())
-        .map(|mut answer: Answer, path: FullPath, asked: HeaderMap| {
-            if path.as_str().contains("/negotiate") {
+        .map(|mut answer: Answer, path: FullPath, method: Method, asked: HeaderMap| {
+            let is_early = method == Method::OPTIONS || answer.status() == StatusCode::TEMPORARY_REDIRECT;
+            if path.as_str().contains("/negotiate") && !is_early {
                 add_cookies(answer.headers_mut());
             }
             echo_cors(&asked, answer.headers_mut());
