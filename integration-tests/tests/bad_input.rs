@@ -76,6 +76,7 @@ async fn memory_when(server: &Server, is_right: impl Fn(u64) -> bool) -> Result<
     loop {
         looks.tick().await;
         let info = http::info(server.port()).await?;
+        ensure!(info.get("liveBytes").is_none_or(|live| live.is_u64()), "build the peer with --all-features");
         let live = info["liveBytes"].as_u64().unwrap_or_default();
         if info["connections"] == 1 && open_files(server)? < FILES && is_right(live) {
             println!("memory after {:?}", started.elapsed());

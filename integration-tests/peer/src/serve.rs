@@ -75,7 +75,8 @@ fn end(mut stopped: watch::Receiver<bool>) -> Result<impl Future<Output = ()>> {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
-            _ = stopped.wait_for(|stop| *stop) => {}
+            // Without control requests there is nobody who could stop it.
+            Ok(_) = stopped.wait_for(|stop| *stop) => {}
         }
     })
 }
