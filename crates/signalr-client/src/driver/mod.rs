@@ -1,16 +1,23 @@
 //! The task of a connection: reads, writes, keeps time, and hands everything to whoever waits for it.
 //!
-//! Owns the socket, open calls and streams. Commands come from handles; calls of client methods go to `handlers`. Each
-//! round of its loop waits for exactly one thing and does one named step.
+//! Owns the socket. Commands come from handles; calls of client methods go to `handlers`. Calls without an answer are in
+//! `calls`, what waits for its reader in `backlog`. Each round of its loop waits for exactly one thing and does one named
+//! step.
+
+mod backlog;
+mod calls;
+
+pub(crate) use calls::Answer;
 
 use crate::builder::Timing;
 use crate::error::{ClientError, CloseCause, Closed};
 use crate::handlers::Handlers;
 use crate::stream::Part;
 use crate::websocket::{Event, FrameReader, Mask, Opcode};
+use backlog::Backlog;
 use bytes::{Buf, Bytes, BytesMut};
-use signalr_protocol::{HubProtocol, Message, OwnedArguments, Payload, TransferFormat, handshake};
-use std::collections::{HashMap, VecDeque};
+use calls::{Calls, Open};
+use signalr_protocol::{HubProtocol, Message, TransferFormat, handshake};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,25 +43,6 @@ pub(crate) enum Command {
     Stream { id: String, bytes: Vec<u8>, parts: mpsc::Sender<Part> },
     Cancel(String),
     Stop,
-}
-
-/// How a call was answered.
-#[derive(Debug)]
-pub(crate) enum Answer {
-    Result(Bytes),
-    Void,
-    Error(String),
-}
-
-enum Open {
-    Call(oneshot::Sender<Answer>),
-    Stream(mpsc::Sender<Part>),
-}
-
-/// Something whose queue is full.
-enum Stalled {
-    Message(mpsc::Sender<OwnedArguments>, OwnedArguments),
-    Part(mpsc::Sender<Part>, Part),
 }
 
 /// Runs a connection whose handshake is done, to its end.
@@ -93,9 +81,8 @@ pub(crate) struct Driver<S> {
     timing: Timing,
     max_message: usize,
     handlers: Arc<Handlers>,
-    open: HashMap<String, Open>,
-    sweep_at: usize,
-    stalled: VecDeque<Stalled>,
+    calls: Calls,
+    backlog: Backlog,
     last_read: Instant,
     last_written: Instant,
     /// A close frame came; with its code, if it had one.
@@ -126,9 +113,8 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
             timing,
             max_message,
             handlers,
-            open: HashMap::new(),
-            sweep_at: 64,
-            stalled: VecDeque::new(),
+            calls: Calls::new(),
+            backlog: Backlog::default(),
             last_read: Instant::now(),
             last_written: Instant::now(),
             close_frame: None,
@@ -171,7 +157,7 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
         loop {
             self.unpack()?;
             self.take_messages()?;
-            let flowing = self.stalled.is_empty();
+            let flowing = self.backlog.is_empty();
             if flowing && let Some(code) = self.close_frame {
                 return Err(Closed::new(CloseCause::Transport { code }));
             }
@@ -183,7 +169,7 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
                 }
                 written = self.writer.write(&self.out), if !self.out.is_empty() => self.was_written(written)?,
                 command = commands.recv(), if self.out.len() < MAX_OUT => self.obey(command)?,
-                () = room(self.stalled.front()), if !flowing => self.unstall(),
+                () = self.backlog.room(), if !flowing => self.unstall(),
                 () = sleep_until(deadline) => self.keep_time(flowing)?,
             }
         }
@@ -228,7 +214,7 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
     fn take_messages(&mut self) -> Result<(), Closed> {
         let inbox = std::mem::take(&mut self.inbox);
         let mut used = 0;
-        while self.stalled.is_empty()
+        while self.backlog.is_empty()
             && let Some((body, length)) = self.protocol.split(&inbox[used..])?
         {
             self.take_message(self.protocol.parse(body)?)?;
@@ -236,7 +222,7 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
         }
         self.inbox = inbox;
         self.inbox.advance(used);
-        if self.stalled.is_empty() && self.inbox.len() > self.max_message {
+        if self.backlog.is_empty() && self.inbox.len() > self.max_message {
             return Err(broken(format!("a message is larger than {} bytes", self.max_message)));
         }
         Ok(())
@@ -248,7 +234,7 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
                 let mut answer = Vec::new();
                 let queues = self.handlers.dispatch(&call, self.protocol, &mut answer);
                 for queue in queues {
-                    self.stalled.push_back(Stalled::Message(queue, call.arguments.to_owned()));
+                    self.backlog.message(queue, call.arguments.to_owned());
                 }
                 self.unstall();
                 if !answer.is_empty() {
@@ -257,17 +243,19 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
                 }
             }
             Message::StreamItem { invocation_id, item, .. } => {
-                if let Some(Open::Stream(parts)) = self.open.get(invocation_id.as_ref()) {
-                    let item = Part::Item(Bytes::copy_from_slice(item.bytes()));
-                    self.stalled.push_back(Stalled::Part(parts.clone(), item));
-                    if parts.is_closed() {
-                        self.cancel(&invocation_id)?;
-                    }
-                    self.unstall();
+                let Some(parts) = self.calls.stream(&invocation_id) else { return Ok(()) };
+                if parts.is_closed() {
+                    return self.cancel(&invocation_id);
                 }
+                self.backlog.part(parts.clone(), Part::Item(Bytes::copy_from_slice(item.bytes())));
+                self.unstall();
             }
             Message::Completion { invocation_id, error, result, .. } => {
-                self.complete(&invocation_id, error.map(|text| text.into_owned()), result);
+                let error = error.map(|text| text.into_owned());
+                if let Some((parts, end)) = self.calls.complete(&invocation_id, error, result) {
+                    self.backlog.part(parts, end);
+                    self.unstall();
+                }
             }
             Message::Close { error, allow_reconnect } => {
                 let error = error.map(|text| text.into_owned());
@@ -278,45 +266,12 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
         Ok(())
     }
 
-    fn complete(&mut self, id: &str, error: Option<String>, result: Option<Payload<'_>>) {
-        match self.open.remove(id) {
-            Some(Open::Call(answer)) => {
-                let told = match (error, result) {
-                    (Some(error), _) => Answer::Error(error),
-                    (None, Some(result)) => Answer::Result(Bytes::copy_from_slice(result.bytes())),
-                    (None, None) => Answer::Void,
-                };
-                // A caller that has gone does not want to know.
-                let _ = answer.send(told);
-            }
-            Some(Open::Stream(parts)) => {
-                self.stalled.push_back(Stalled::Part(parts, Part::End(error)));
-                self.unstall();
-            }
-            None => {}
-        }
-    }
-
-    /// Hands over what has waited, until a queue is full again.
     fn unstall(&mut self) {
-        while let Some(front) = self.stalled.pop_front() {
-            let full = match front {
-                Stalled::Message(queue, message) => match queue.try_send(message) {
-                    Err(mpsc::error::TrySendError::Full(message)) => Some(Stalled::Message(queue, message)),
-                    _ => None,
-                },
-                Stalled::Part(queue, part) => match queue.try_send(part) {
-                    Err(mpsc::error::TrySendError::Full(part)) => Some(Stalled::Part(queue, part)),
-                    _ => None,
-                },
-            };
-            if let Some(full) = full {
-                self.stalled.push_front(full);
-                return;
-            }
+        self.backlog.hand_over();
+        if self.backlog.is_empty() {
+            // The server was not silent while this client did not listen.
+            self.last_read = Instant::now();
         }
-        // The server was not silent while this client did not listen.
-        self.last_read = Instant::now();
     }
 
     // Writing
@@ -325,11 +280,11 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
         match command {
             Some(Command::Send(bytes)) => self.push_message(&bytes),
             Some(Command::Call { id, bytes, answer }) => {
-                self.remember(id, Open::Call(answer));
+                self.calls.insert(id, Open::Call(answer));
                 self.push_message(&bytes)
             }
             Some(Command::Stream { id, bytes, parts }) => {
-                self.remember(id, Open::Stream(parts));
+                self.calls.insert(id, Open::Stream(parts));
                 self.push_message(&bytes)
             }
             Some(Command::Cancel(id)) => self.cancel(&id),
@@ -337,19 +292,8 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
         }
     }
 
-    fn remember(&mut self, id: String, open: Open) {
-        if self.open.len() >= self.sweep_at {
-            self.open.retain(|_, open| match open {
-                Open::Call(answer) => !answer.is_closed(),
-                Open::Stream(_) => true,
-            });
-            self.sweep_at = self.open.len() * 2 + 64;
-        }
-        self.open.insert(id, open);
-    }
-
     fn cancel(&mut self, id: &str) -> Result<(), Closed> {
-        if self.open.remove(id).is_none() {
+        if !self.calls.remove(id) {
             return Ok(());
         }
         let mut out = Vec::new();
@@ -413,8 +357,8 @@ impl<S: AsyncRead + AsyncWrite> Driver<S> {
 
     /// Nobody will be answered any more.
     fn abandon(&mut self) {
-        self.open.clear();
-        self.stalled.clear();
+        self.calls.clear();
+        self.backlog.clear();
         self.handlers.end();
     }
 
@@ -449,16 +393,6 @@ impl<S> Drop for Driver<S> {
     /// Also when a handler panicked: whoever reads messages must see the end.
     fn drop(&mut self) {
         self.handlers.end();
-    }
-}
-
-/// Ready when the queue has room, or nobody reads it any more.
-async fn room(stalled: Option<&Stalled>) {
-    match stalled {
-        // Whether there is room or nobody, the next attempt finds out.
-        Some(Stalled::Message(queue, _)) => drop(queue.reserve().await),
-        Some(Stalled::Part(queue, _)) => drop(queue.reserve().await),
-        None => {}
     }
 }
 
