@@ -3,6 +3,7 @@
 //! Owns what is shared between senders, tables and the connection's task. Made by transports; the application's half
 //! is a [`ConnectionDriver`](crate::ConnectionDriver), the pump a [`Session`](crate::Session).
 
+use crate::clock::Instant;
 use crate::close_reason::CloseReason;
 use crate::connect_info::ConnectInfo;
 use crate::framing::Framing;
@@ -19,7 +20,6 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 const NO_PROTOCOL: u8 = u8::MAX;

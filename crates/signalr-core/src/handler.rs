@@ -4,11 +4,11 @@
 //! Owns the two traits. Implemented above by the hub's state machine, or by any other protocol; driven below by
 //! [`Session`](crate::Session).
 
+use crate::clock::Instant;
 use crate::close_reason::CloseReason;
 use crate::connection::Connection;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use tokio::time::Instant;
 
 /// The application behind an endpoint: makes one [`ConnectionDriver`] for each connection.
 ///

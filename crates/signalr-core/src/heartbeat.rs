@@ -2,9 +2,10 @@
 //!
 //! Owns the rhythm; what a beat means is up to those who are asked. Runs as one task that ends with its guard.
 
+use crate::clock::Instant;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::MissedTickBehavior;
 
 /// Something that wants to know the time once per beat. Must not block.
 pub trait Ticks: Send + Sync + 'static {
@@ -26,10 +27,11 @@ impl Heartbeat {
     /// Starts to beat. Must be called inside a tokio runtime with time enabled.
     pub fn start(ticks: Arc<dyn Ticks>) -> Self {
         let task = tokio::spawn(async move {
-            let mut interval = tokio::time::interval_at(Instant::now() + Self::PERIOD, Self::PERIOD);
+            let mut interval =
+                tokio::time::interval_at(tokio::time::Instant::now() + Self::PERIOD, Self::PERIOD);
             interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
             loop {
-                ticks.tick(interval.tick().await);
+                ticks.tick(Instant::of(interval.tick().await));
             }
         });
         Self { task }

@@ -14,6 +14,7 @@
 //! * An idle connection holds no buffers and no timer: one [`Heartbeat`] per server does all timing.
 
 mod backplane;
+mod clock;
 mod close_reason;
 mod connect_info;
 mod connection;
@@ -33,6 +34,7 @@ pub use backplane::{
     BackplaneState, Events, GroupAction, GroupCommand, HubJoin, InvocationMessage, Outcome, Payloads,
     StateSender, Subscribed, Subscribing, Ticket, TicketSender, Topic,
 };
+pub use clock::Instant;
 pub use close_reason::CloseReason;
 pub use connect_info::{ConnectInfo, RequestHead, TransportKind, User};
 pub use connection::{Connection, ConnectionOptions};

@@ -4,12 +4,12 @@
 //! does not close sockets. Frames come from [`Connection`](crate::Connection); bytes leave through a
 //! [`DirectWriter`] or through [`Outbox::write_with`].
 
+use crate::clock::Instant;
 use bytes::Bytes;
 use std::io::{self, IoSlice};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// What one system call carries at most.
 const MAX_SLICES: usize = 64;

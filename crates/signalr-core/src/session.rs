@@ -3,12 +3,12 @@
 //! Owns the bytes that the driver did not take yet, the order of its calls, and the turn. Does no I/O: bytes come in by
 //! [`Session::receive`], bytes leave through the connection's outbox.
 
+use crate::clock::Instant;
 use crate::connection::Connection;
 use crate::handler::{ConnectionDriver, ConnectionHandler, InputEnd, WorkEnd};
 use crate::turn::Turn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use tokio::time::Instant;
 
 /// How much is read ahead of a busy driver (the reference's `ApplicationMaxBufferSize`).
 const READ_AHEAD: usize = 64 * 1024;

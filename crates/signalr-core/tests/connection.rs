@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+use signalr_core::Instant;
 use signalr_core::{
     CloseReason, ConnectInfo, Connection, ConnectionDriver, ConnectionHandler, ConnectionId,
     ConnectionOptions, DirectWriter, InputEnd, Session, TransportKind, Turn, Unframed, WorkEnd,
@@ -12,7 +13,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
-use tokio::time::Instant;
 
 #[derive(Default)]
 struct Socket {

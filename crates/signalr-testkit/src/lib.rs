@@ -36,7 +36,7 @@
 //!     fn poll_work(&mut self, _: &mut Context<'_>) -> Poll<WorkEnd> {
 //!         if self.1 { Poll::Ready(WorkEnd::Normal) } else { Poll::Pending }
 //!     }
-//!     fn on_tick(&mut self, _: tokio::time::Instant) {}
+//!     fn on_tick(&mut self, _: signalr_core::Instant) {}
 //!     fn on_input_end(&mut self, _: InputEnd, _: usize) {
 //!         self.1 = true;
 //!     }

@@ -122,7 +122,7 @@ impl Heart {
             if self.beats.is_multiple_of(PING_BEATS) {
                 pipe.ping();
             }
-            connection.beat(Instant::now());
+            connection.beat(signalr_core::Instant::now());
         }
     }
 }

@@ -3,9 +3,9 @@
 
 use crate::metric;
 use crate::table::Table;
+use signalr_core::Instant;
 use signalr_core::{CloseReason, Connection, TransportKind};
 use std::sync::Arc;
-use tokio::time::Instant;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// The place. See the module.

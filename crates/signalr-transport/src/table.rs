@@ -5,13 +5,13 @@
 //! long as that. Tokens are opaque here; the endpoint makes them.
 
 use crate::seat::Seat;
+use signalr_core::Instant;
 use signalr_core::{CloseReason, Connection, ConnectionId, Heartbeat, Ticks, TransportKind};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// The table is cut into parts, so that a beat over many connections does not hold up those who come and go.
 const SHARDS: usize = 32;

@@ -8,12 +8,12 @@ use crate::definition::BoxFuture;
 use crate::options::HubOptions;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use signalr_core::Instant;
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::task::{Context as TaskContext, Poll};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub(super) struct Calls {

@@ -16,12 +16,12 @@ use crate::error::HubError;
 use calls::Calls;
 use ending::Ending;
 use futures_util::FutureExt;
+use signalr_core::Instant;
 use signalr_core::{CloseReason, Connection, ConnectionDriver, InputEnd, WorkEnd};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context as TaskContext, Poll};
-use tokio::time::Instant;
 
 pub(crate) struct HubConnection {
     endpoint: Arc<HubEndpoint>,

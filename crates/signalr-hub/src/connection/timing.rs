@@ -7,8 +7,8 @@ use super::ending::Ending;
 use super::{HubConnection, Phase};
 use crate::options::HubOptions;
 use crate::reply::push;
+use signalr_core::Instant;
 use signalr_protocol::handshake::HandshakeRefusal;
-use tokio::time::Instant;
 
 impl HubConnection {
     pub(super) fn tick(&mut self, now: Instant) {

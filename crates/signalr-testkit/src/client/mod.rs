@@ -222,7 +222,9 @@ mod tests {
                 b"b" => (0..100).for_each(|_| self.connection.send_payload(&[b'x'; 1024])),
                 b"p" => panic!("the script says so"),
                 b"e" => self.end = Some(WorkEnd::Failed),
-                b"t" => self.connection.set_deadline(Some(Instant::now() + Duration::from_secs(30))),
+                b"t" => {
+                    self.connection.set_deadline(Some(signalr_core::Instant::now() + Duration::from_secs(30)))
+                }
                 other => self.connection.send_payload(other),
             }
             input.len()
@@ -236,7 +238,7 @@ mod tests {
             self.end.map_or(Poll::Pending, Poll::Ready)
         }
 
-        fn on_tick(&mut self, _: Instant) {
+        fn on_tick(&mut self, _: signalr_core::Instant) {
             self.connection.send_payload(b"tick");
         }
 

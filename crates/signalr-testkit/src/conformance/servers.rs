@@ -6,6 +6,7 @@
 use super::fleet::{Fleet, Verdict, Violation, same};
 use super::listener::HUB;
 use crate::client::TestClient;
+use signalr_core::Instant;
 use signalr_core::{
     Backplane, CloseReason, Completed, Connection, ConnectionDriver, ConnectionHandler, ConnectionId,
     DeliveryOrder, HubLifetimeManager, InputEnd, ManagerOptions, RawResult, Target, WorkEnd,
@@ -14,7 +15,6 @@ use signalr_protocol::{HubProtocol, Message, Protocol};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// One server of a fleet.
 pub(super) struct Server {

@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Request, Response};
+use signalr_core::Instant;
 use signalr_core::{CloseReason, Connection, ConnectionDriver, ConnectionHandler, InputEnd, WorkEnd};
 use signalr_transport::{EndpointOptions, Reply, Server, UpgradeTicket};
 use std::sync::{Arc, Mutex};
@@ -11,7 +12,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
 /// What happened to a driver.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -44,7 +44,7 @@ impl ConnectionDriver for EchoDriver {
         self.end.map_or(Poll::Pending, Poll::Ready)
     }
 
-    fn on_tick(&mut self, _: tokio::time::Instant) {}
+    fn on_tick(&mut self, _: signalr_core::Instant) {}
 
     fn on_input_end(&mut self, _: InputEnd, _: usize) {
         self.end = Some(WorkEnd::Normal);
