@@ -144,9 +144,8 @@ fn budget_of(name: &str, target: &TestTarget) -> Duration {
     Duration::from_secs(match name {
         // It compiles a small program per case.
         "trybuild" => 420,
-        "conformance" => 240,
         _ if target.package == INTEGRATION => 300,
-        _ => 180,
+        _ => 240,
     })
 }
 
