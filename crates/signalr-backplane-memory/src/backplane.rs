@@ -13,32 +13,31 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 /// One server's backplane. Made by [`MemoryBus::backplane`]; serves all hubs of that server.
 ///
 /// It is up from the start. A test can cut it off: then publishing fails with a transient error, nothing arrives, and
-/// new subscriptions are refused or, with [`MemoryBackplane::accept_while_down`], pending.
+/// new subscriptions are refused or, with [`MemoryBackplane::accept_while_down`], pending. Cheap to clone: all clones
+/// are the same server, so one can be kept as the switch of an outage.
+#[derive(Clone)]
 pub struct MemoryBackplane {
     bus: MemoryBus,
-    accept_while_down: bool,
-    server: Mutex<Server>,
+    server: Arc<Mutex<Server>>,
 }
 
 struct Server {
     reachable: bool,
+    accept_while_down: bool,
     nodes: Vec<Weak<Node>>,
 }
 
 impl MemoryBackplane {
     pub(crate) fn new(bus: MemoryBus) -> Self {
-        Self {
-            bus,
-            accept_while_down: false,
-            server: Mutex::new(Server { reachable: true, nodes: Vec::new() }),
-        }
+        let server = Server { reachable: true, accept_while_down: false, nodes: Vec::new() };
+        Self { bus, server: Arc::new(Mutex::new(server)) }
     }
 
     /// Joins and subscriptions succeed while the server is cut off; they are in force when it is back. Default: they
-    /// fail with a transient error.
+    /// fail with a transient error. Counts for hubs that join from now on.
     #[must_use]
-    pub fn accept_while_down(mut self) -> Self {
-        self.accept_while_down = true;
+    pub fn accept_while_down(self) -> Self {
+        self.lock().accept_while_down = true;
         self
     }
 
@@ -73,14 +72,14 @@ impl MemoryBackplane {
 #[async_trait]
 impl Backplane for MemoryBackplane {
     async fn join(&self, hub: HubJoin) -> Result<Arc<dyn BackplaneHub>, BackplaneError> {
-        let node = {
+        let (node, accept_while_down) = {
             let mut server = self.lock();
-            if !server.reachable && !self.accept_while_down {
+            if !server.reachable && !server.accept_while_down {
                 return Err(unavailable());
             }
             let node = Node::new(format!("memory_{}", new_id()), server.reachable);
             server.nodes.push(Arc::downgrade(&node));
-            node
+            (node, server.accept_while_down)
         };
         let worker = tokio::spawn(node.clone().work(hub.sink));
         let bus = self.bus.hub(&hub.name);
@@ -90,7 +89,7 @@ impl Backplane for MemoryBackplane {
             hub: bus,
             node,
             worker: tokio::sync::Mutex::new(Some(worker)),
-            accept_while_down: self.accept_while_down,
+            accept_while_down,
         }))
     }
 }

@@ -4,10 +4,10 @@
 #![cfg(feature = "memory")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "what a test unwraps is what it claims")]
 
-use signalr::memory::MemoryBus;
+use signalr::memory::{MemoryBackplane, MemoryBus};
 use signalr::prelude::*;
 use signalr::{Protocol, Server};
-use signalr_client::{CloseCause, HubClient, Messages};
+use signalr_client::{ClientError, CloseCause, HubClient, Messages};
 use tokio::sync::oneshot;
 
 struct Board;
@@ -45,10 +45,15 @@ impl Board {
     async fn ask(&self, cx: &Context, connection: String, question: i32) -> HubResult<i32> {
         cx.clients().client(connection).invoke("Answer", (question,)).await
     }
+
+    async fn ask_name(&self, cx: &Context, connection: String) -> HubResult<i32> {
+        cx.clients().client(connection).invoke("Name", ()).await
+    }
 }
 
 struct Node {
     server: Server,
+    backplane: MemoryBackplane,
     address: String,
     stop: oneshot::Sender<()>,
     stopped: tokio::task::JoinHandle<()>,
@@ -64,7 +69,8 @@ async fn node(bus: &MemoryBus) -> Node {
     let mut options = HubOptions::default();
     options.maximum_parallel_invocations = 4;
     options.user_id(|info| info.request.query_value("user"));
-    let builder = SignalR::builder().hub("/board", Board).options(options).backplane(bus.backplane());
+    let backplane = bus.backplane();
+    let builder = SignalR::builder().hub("/board", Board).options(options).backplane(backplane.clone());
     let server = builder.build().await.unwrap();
     let serving = signalr::warp::Serving::bind(server.clone(), ([127, 0, 0, 1], 0)).await.unwrap();
     let address = format!("http://{}/board", serving.local_addr());
@@ -74,7 +80,7 @@ async fn node(bus: &MemoryBus) -> Node {
         let _ = wanted.await;
     });
     let stopped = tokio::spawn(async { serving.run().await.unwrap() });
-    Node { server, address, stop, stopped }
+    Node { server, backplane, address, stop, stopped }
 }
 
 impl Node {
@@ -86,6 +92,7 @@ impl Node {
                     if question < 0 { Err("too small".to_owned()) } else { Ok(question + 1) }
                 },
             );
+        builder = builder.on_request("Name", |(): ()| Ok("no number".to_owned()));
         let heard = builder.messages("Heard");
         let hub = builder.connect().await.unwrap();
         let id = hub.invoke("Id", ()).await.unwrap();
@@ -146,6 +153,9 @@ async fn a_hub_asks_a_client_of_the_other_server() {
     }
     let error = asker.hub.invoke::<i32>("Ask", (&asked.id, -1)).await.unwrap_err().to_string();
     assert!(error.ends_with("too small"), "{error}");
+    // The reference's text for a result of another type than the hub asked for.
+    let error = asker.hub.invoke::<i32>("AskName", (&asked.id,)).await.unwrap_err().to_string();
+    assert!(error.contains("Error trying to deserialize result to Int32."), "{error}");
     asked.hub.stop().await;
     assert!(asker.hub.invoke::<i32>("Ask", (&asked.id, 1)).await.is_err());
 }
@@ -176,4 +186,27 @@ async fn all_clients_see_one_order_and_a_stop_disturbs_nobody_else() {
     assert!(closed.allow_reconnect);
     here.hub.invoke::<()>("Shout", ("still here",)).await.unwrap();
     here.hears("still here").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_fails_what_needs_the_fleet_and_leaves_clients_connected() {
+    let bus = MemoryBus::new();
+    let (first, second) = (node(&bus).await, node(&bus).await);
+    let mut here = first.client("a", Protocol::Json).await;
+    let mut there = second.client("b", Protocol::MessagePack).await;
+
+    first.backplane.cut_off();
+    let failed = here.hub.invoke::<()>("Shout", ("lost",)).await;
+    assert!(matches!(failed, Err(ClientError::Call(_))), "{failed:?}");
+    // What needs nobody else works: a connection of the same server.
+    let context = first.server.context::<Board>().unwrap();
+    context.clients().client(here.id.as_str()).send("Heard", ("local",)).await.unwrap();
+    here.hears("local").await;
+    there.hub.invoke::<()>("Shout", ("not for a",)).await.unwrap();
+    there.hears("not for a").await;
+
+    first.backplane.restore();
+    here.hub.invoke::<()>("Shout", ("back",)).await.unwrap();
+    here.hears("back").await;
+    there.hears("back").await;
 }

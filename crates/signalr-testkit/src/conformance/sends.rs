@@ -46,15 +46,20 @@ pub async fn a_connection_is_reached_on_another_server(fleet: &dyn Fleet) -> Ver
     receives(&mut two, &["two"]).await
 }
 
-/// A message to a connection on the same server arrives once: it does not come back over the backplane.
+/// A message to a connection on the same server arrives once, and does not go over the backplane.
 pub async fn a_local_connection_gets_one_copy(fleet: &dyn Fleet) -> Verdict {
     let (a, b) = servers(fleet).await?;
+    let eavesdropper = Listener::join(fleet).await?;
     let [mut here, _] = a.pair().await?;
     let mut there = b.client(Protocol::Json, None).await?;
+    let topic = Topic::Connection(here.id().clone());
+    eavesdropper.subscribe(std::slice::from_ref(&topic)).await?;
     a.send(Target::Connection(here.id().clone()), "x").await?;
     a.end().await?;
     receives(&mut here, &["x"]).await?;
-    receives(&mut there, &[]).await
+    receives(&mut there, &[]).await?;
+    eavesdropper.settled(&eavesdropper).await?;
+    same("what went over the backplane", eavesdropper.beside_all(), Vec::new())
 }
 
 /// A list of connections is served wherever each of them is.
