@@ -320,6 +320,91 @@ in_both_protocols!(many_connections_live_side_by_side, &[], field, {
     }
 });
 
+in_both_protocols!(the_hubs_of_the_suites_answer, &[], field, {
+    let url = |path: &str| field.server.url(path);
+    for path in ["/default", "/dynamic", "/hubT"] {
+        let listens = json!({ "on": [{ "method": "Echo", "argc": 1 }] });
+        let id = field.client.connect(path, &url(path), field.protocol, listens).await?;
+        let mut ask = async |method, args| field.client.invoke(path, method, args).await;
+        assert_eq!(ask("HelloWorld", json!([])).await?, json!("Hello World!"));
+        assert_eq!(ask("Echo", json!([null])).await?, Value::Null);
+        assert_eq!(ask("GetCallerConnectionId", json!([])).await?, json!(id));
+        ask("CallEcho", json!(["back"])).await?;
+        ask("CallHandlerThatDoesntExist", json!([])).await?;
+        assert_eq!(field.client.message(path, "Echo").await?, json!(["back"]));
+        let (items, end) = field.client.stream(path, "Stream", json!([3])).await?;
+        assert_eq!((json!(items), end.as_str()), (json!([0, 1, 2]), "complete"));
+        let failed = "An unexpected error occurred invoking";
+        let text = field.client.refused(path, "InvokeException", json!([])).await?;
+        let detail = "InvalidOperationException: Error occurred while invoking.";
+        assert_eq!(text, format!("HubException: {failed} 'InvokeException' on the server. {detail}"));
+        let (_, end) = field.client.stream(path, "StreamException", json!([])).await?;
+        let detail = "InvalidOperationException: Error occurred while streaming.";
+        assert_eq!(end, format!("{failed} 'StreamException' on the server. {detail}"));
+    }
+});
+
+in_both_protocols!(the_request_is_seen_by_hubs, &[], field, {
+    let with = json!({ "headers": { "X-One": "1", "Super-Insecure-UserName": "eve" } });
+    field.client.connect("d", &field.server.url("/default?q=1"), field.protocol, with).await?;
+    let mut ask = async |method, args| field.client.invoke("d", method, args).await;
+    assert_eq!(ask("GetHeaderValues", json!([["x-one", "X-Two"]])).await?, json!(["1", null]));
+    assert_eq!(ask("GetUserIdentifier", json!([])).await?, json!("eve"));
+    assert_eq!(ask("GetCookieValue", json!(["testCookie"])).await?, json!("testValue"));
+    assert_eq!(ask("GetHttpProtocol", json!([])).await?, json!("HTTP/1.1"));
+    let addresses = ask("GetIHttpConnectionFeatureProperties", json!([])).await?;
+    assert_eq!(addresses[0], field.server.port());
+    assert_eq!([&addresses[2], &addresses[3]], ["127.0.0.1", "127.0.0.1"]);
+});
+
+in_both_protocols!(a_result_that_cannot_be_written_ends_the_connection, &[], field, {
+    field.client.connect("d", &field.server.url("/default"), field.protocol, json!({})).await?;
+    let ask = json!({ "conn": "d", "method": "GetUnserializableObject", "args": [] });
+    field.client.begin("invoke", ask).await?;
+    let error = field.client.event("closed", "d").await?["error"].clone();
+    assert!(error.to_string().contains("Connection closed with an error."), "{error}");
+});
+
+in_both_protocols!(the_typescript_hub_answers, &[], field, {
+    let listens = json!({ "on": [
+        { "method": "Message", "argc": 1 }, { "method": "CustomObject", "argc": 1 }, { "method": "StreamCanceled", "argc": 0 },
+    ] });
+    field.client.connect("t", &field.server.url("/testhub?numRedirects=3"), field.protocol, listens).await?;
+    let mut ask = async |method, args| field.client.invoke("t", method, args).await;
+    assert_eq!(ask("GetNumRedirects", json!([])).await?, json!(3));
+    let complex = ask("SendComplexObject", json!([])).await?;
+    assert_eq!(complex["String"], "hello world");
+    assert_eq!(complex["IntArray"], json!([1, 2, 3]));
+    assert_eq!(ask("EchoComplexObject", json!([complex])).await?, complex);
+    assert_eq!(ask("EchoComplexObject", json!([null])).await?, Value::Null);
+    ask("InvokeWithString", json!(["hi"])).await?;
+    ask("SendCustomObject", json!([{ "Name": "n", "Value": 1 }])).await?;
+    assert_eq!(field.client.message("t", "Message").await?, json!(["hi"]));
+    assert_eq!(field.client.message("t", "CustomObject").await?, json!([{ "Name": "n", "Value": 1 }]));
+    let (items, end) = field.client.stream("t", "Stream", json!([])).await?;
+    assert_eq!((json!(items), end.as_str()), (json!(["a", "b", "c"]), "complete"));
+    let (items, end) = field.client.stream("t", "EmptyStream", json!([])).await?;
+    assert_eq!((items.len(), end.as_str()), (0, "complete"));
+    let endless = json!({ "conn": "t", "method": "InfiniteStream", "args": [] });
+    let stream = field.client.begin("stream", endless).await?;
+    field.client.reply(stream).await?;
+    field.client.invoke("t", "Echo", json!(["the stream runs"])).await?;
+    field.client.ask("cancel", json!({ "stream": stream })).await?;
+    assert_eq!(field.client.message("t", "StreamCanceled").await?, json!([]));
+});
+
+in_both_protocols!(a_hub_that_cannot_be_made_says_so, &[], field, {
+    field.client.connect("u", &field.server.url("/uncreatable"), field.protocol, json!({})).await?;
+    let error = field.client.event("closed", "u").await?["error"]["message"].clone();
+    let detail = "InvalidOperationException: Unable to resolve service for type 'System.Object' while attempting to activate 'Peer.UncreatableHub'.";
+    assert_eq!(
+        error,
+        format!(
+            "The server closed the connection with the following error: Connection closed with an error. {detail}"
+        )
+    );
+});
+
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_come_back_after_a_restart() -> Result<()> {
     for protocol in PROTOCOLS {
