@@ -86,7 +86,7 @@ impl<T, E> Items<Result<T, E>> {
     /// Sends the items of a stream that can fail.
     pub async fn forward<S>(self, sink: StreamSink, stream: S)
     where
-        T: HubReturn + Serialize,
+        T: HubReturn,
         E: HubFailure,
         S: Stream<Item = Result<T, E>> + Send,
     {
@@ -99,14 +99,14 @@ pub trait PlainItems<T> {
     /// Sends the items of a stream that cannot fail.
     fn forward<S>(self, sink: StreamSink, stream: S) -> impl Future<Output = ()> + Send
     where
-        T: HubReturn + Serialize,
+        T: HubReturn,
         S: Stream<Item = T> + Send;
 }
 
 impl<T> PlainItems<T> for Items<T> {
     async fn forward<S>(self, sink: StreamSink, stream: S)
     where
-        T: HubReturn + Serialize,
+        T: HubReturn,
         S: Stream<Item = T> + Send,
     {
         sink.items(stream).await;
@@ -148,7 +148,7 @@ pub fn check_argument<T: HubArgument>() {}
     label = "clients cannot receive this",
     note = "a result can be encoded: derive `serde::Serialize` for it; it must also be `Send`"
 )]
-pub trait HubReturn: Send {}
+pub trait HubReturn: Serialize + Send {}
 
 impl<T: Serialize + Send> HubReturn for T {}
 

@@ -17,7 +17,7 @@ pub(super) fn implementation(support: &TokenStream, hub: &Hub<'_>) -> TokenStrea
         let (cfg, registration) = (&member.cfg, registration(support, member));
         quote!(#(#cfg)* { #registration })
     });
-    let (name, names) = (&hub.name, Names::new());
+    let (name, names) = (&hub.name, Names::new(Span::mixed_site()));
     let Names { hub: value, definition, .. } = &names;
     let body = quote! {
         #[allow(unused_imports)]
@@ -61,8 +61,8 @@ struct Names {
 }
 
 impl Names {
-    fn new() -> Self {
-        let name = |text| Ident::new(text, Span::mixed_site());
+    fn new(span: Span) -> Self {
+        let name = |text| Ident::new(text, span);
         Self {
             hub: name("hub"),
             definition: name("definition"),
@@ -71,6 +71,11 @@ impl Names {
             error: name("error"),
         }
     }
+}
+
+/// Generated code about a method: shown at its name, and its names hidden from the user's.
+fn site(member: &Member) -> Span {
+    Span::mixed_site().located_at(member.ident.span())
 }
 
 fn registration(support: &TokenStream, member: &Member) -> TokenStream {
@@ -122,7 +127,7 @@ fn pattern_and_call(
     context: TokenStream,
 ) -> (TokenStream, TokenStream) {
     let names: Vec<_> = (0..arguments.decoded.len())
-        .map(|index| format_ident!("argument_{index}", span = Span::mixed_site()))
+        .map(|index| format_ident!("argument_{index}", span = site(member)))
         .collect();
     let types: Vec<_> = arguments.decoded.iter().map(|argument| &argument.ty).collect();
     let context = arguments.context.then(|| quote!(#context,));
@@ -131,26 +136,26 @@ fn pattern_and_call(
 }
 
 fn call(member: &Member, arguments: &TokenStream) -> TokenStream {
-    let (ident, hub) = (&member.ident, Names::new().hub);
+    let (ident, hub) = (&member.ident, Names::new(site(member)).hub);
     let awaited = member.is_async.then(|| quote!(.await));
     quote!(#hub.#ident(#arguments) #awaited)
 }
 
 fn sync_method(support: &TokenStream, member: &Member, name: &str, arguments: &HubArguments) -> TokenStream {
-    let Names { hub, definition, context, .. } = Names::new();
+    let Names { hub, definition, context, .. } = Names::new(site(member));
     let (pattern, call) = pattern_and_call(member, arguments, quote!(#context));
     let returned = returned(support, member, &call);
-    quote! {
+    quote_spanned! {site(member)=>
         let #hub = #support::Arc::clone(&#hub);
         #definition.sync_method(#name, move |#context: &#support::Context, #pattern| #returned);
     }
 }
 
 fn async_method(support: &TokenStream, member: &Member, name: &str, arguments: &HubArguments) -> TokenStream {
-    let Names { hub, definition, context, .. } = Names::new();
+    let Names { hub, definition, context, .. } = Names::new(site(member));
     let (pattern, call) = pattern_and_call(member, arguments, quote!(&#context));
     let returned = returned(support, member, &call);
-    quote! {
+    quote_spanned! {site(member)=>
         let #hub = #support::Arc::clone(&#hub);
         #definition.async_method(#name, move |#context: #support::Context, #pattern| {
             let #hub = #support::Arc::clone(&#hub);
@@ -166,13 +171,12 @@ fn stream_method(
     name: &str,
     arguments: &HubArguments,
 ) -> TokenStream {
-    let Names { hub, definition, context, sink, error } = Names::new();
+    let Names { hub, definition, context, sink, error } = Names::new(site(member));
     let (pattern, call) = pattern_and_call(member, arguments, quote!(&#context));
     let returned = returned(support, member, &call);
-    let stream = Ident::new("stream", Span::mixed_site());
-    let forward =
-        quote_spanned!(member.ident.span()=> #support::items_of(&#stream).forward(#sink, #stream).await);
-    quote! {
+    let stream = Ident::new("stream", site(member));
+    let forward = quote_spanned!(site(member)=> #support::items_of(&#stream).forward(#sink, #stream).await);
+    quote_spanned! {site(member)=>
         let #hub = #support::Arc::clone(&#hub);
         #definition.stream_method(#name, move |#context: #support::Context, #pattern, #sink: #support::StreamSink| {
             let #hub = #support::Arc::clone(&#hub);
@@ -187,10 +191,10 @@ fn stream_method(
 }
 
 fn connected(support: &TokenStream, member: &Member, with_context: bool) -> TokenStream {
-    let Names { hub, definition, context, .. } = Names::new();
+    let Names { hub, definition, context, .. } = Names::new(site(member));
     let argument = with_context.then(|| quote!(&#context));
     let returned = returned(support, member, &call(member, &quote!(#argument)));
-    quote! {
+    quote_spanned! {site(member)=>
         let #hub = #support::Arc::clone(&#hub);
         #definition.on_connected(move |#context: #support::Context| {
             let #hub = #support::Arc::clone(&#hub);
@@ -200,11 +204,11 @@ fn connected(support: &TokenStream, member: &Member, with_context: bool) -> Toke
 }
 
 fn disconnected(support: &TokenStream, member: &Member, with_context: bool, with_error: bool) -> TokenStream {
-    let Names { hub, definition, context, error, .. } = Names::new();
+    let Names { hub, definition, context, error, .. } = Names::new(site(member));
     let context_argument = with_context.then(|| quote!(&#context,));
     let error_argument = with_error.then(|| quote!(#error.as_ref()));
     let returned = returned(support, member, &call(member, &quote!(#context_argument #error_argument)));
-    quote! {
+    quote_spanned! {site(member)=>
         let #hub = #support::Arc::clone(&#hub);
         #definition.on_disconnected(
             move |#context: #support::Context, #error: ::core::option::Option<#support::HubError>| {
@@ -219,6 +223,6 @@ fn disconnected(support: &TokenStream, member: &Member, with_context: bool, with
 fn returned(support: &TokenStream, member: &Member, call: &TokenStream) -> TokenStream {
     let streams = matches!(member.role, Role::Method { returns: Returns::Stream(_), .. });
     let conversion = if streams { "into_stream_result" } else { "into_hub_result" };
-    let conversion = Ident::new(conversion, member.ident.span());
-    quote_spanned!(member.ident.span()=> #support::Returned(#call).#conversion())
+    let conversion = Ident::new(conversion, site(member));
+    quote_spanned!(site(member)=> #support::Returned(#call).#conversion())
 }
