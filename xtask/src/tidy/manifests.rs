@@ -17,7 +17,8 @@ pub(crate) fn check(file: &str, text: &str) -> Vec<Violation> {
     }
     let package = manifest.get("package").and_then(Value::as_table);
     for field in ["version", "edition", "rust-version", "license"] {
-        if !is_inherited(package.and_then(|package| package.get(field))) {
+        let value = package.and_then(|package| package.get(field));
+        if !is_inherited(value) && !(field == "edition" && is_named_after(file, value)) {
             violations.push(violation(format!("`{field}.workspace = true` is missing in [package]")));
         }
     }
@@ -31,6 +32,12 @@ pub(crate) fn check(file: &str, text: &str) -> Vec<Violation> {
 
 fn is_inherited(value: Option<&Value>) -> bool {
     value.and_then(|value| value.get("workspace")).and_then(Value::as_bool) == Some(true)
+}
+
+/// A member whose folder is called `edition-2021` is there to prove that crates of that edition are served.
+fn is_named_after(file: &str, edition: Option<&Value>) -> bool {
+    let folder = file.strip_suffix("/Cargo.toml").and_then(|path| path.rsplit('/').next());
+    edition.and_then(Value::as_str).is_some_and(|edition| folder == Some(&format!("edition-{edition}")))
 }
 
 fn dependencies(manifest: &Table) -> Vec<(&'static str, &String, &Value)> {
@@ -71,6 +78,14 @@ mod tests {
                 "`bytes` in [dependencies] does not come from the workspace"
             ]
         );
+    }
+
+    #[test]
+    fn only_a_member_named_after_it_has_another_edition() {
+        let text = GOOD.replace("edition.workspace = true", "edition = \"2021\"");
+        assert_eq!(check("tests/edition-2021/Cargo.toml", &text), []);
+        assert_eq!(check("tests/edition-2018/Cargo.toml", &text).len(), 1);
+        assert_eq!(check("crates/a/Cargo.toml", &text).len(), 1);
     }
 
     #[test]
