@@ -18,7 +18,8 @@ pub(crate) fn check(file: &str, text: &str) -> Vec<Violation> {
     let package = manifest.get("package").and_then(Value::as_table);
     for field in ["version", "edition", "rust-version", "license"] {
         let value = package.and_then(|package| package.get(field));
-        if !is_inherited(value) && !(field == "edition" && is_named_after(file, value)) {
+        let excused = field == "edition" && is_named_after(file, value);
+        if !is_inherited(value) && !excused {
             violations.push(violation(format!("`{field}.workspace = true` is missing in [package]")));
         }
     }
