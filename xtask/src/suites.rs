@@ -24,6 +24,17 @@ pub(crate) struct Suite {
     pub(crate) may_be_empty: bool,
 }
 
+impl Suite {
+    /// Whether its tests start our servers.
+    pub(crate) fn starts_servers(&self) -> bool {
+        match &self.work {
+            Work::Programs(targets) => targets.iter().any(|t| t.package == INTEGRATION && t.kind == "test"),
+            Work::Doctests => false,
+            Work::Node(_) | Work::Python => true,
+        }
+    }
+}
+
 /// How a suite is run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Work {
@@ -134,6 +145,10 @@ fn needs_of(target: &TestTarget) -> Vec<Need> {
     if target.kind == "test" && target.package == INTEGRATION && target.target.contains("dotnet") {
         needs.push(Need::DotnetPeer);
     }
+    // Vectors of the Redis wire format are data, whatever their name.
+    if target.target.starts_with("vectors") {
+        return needs;
+    }
     if target.package == "signalr-backplane-redis" || target.target.contains("redis") {
         needs.push(Need::Redis);
     }
@@ -235,6 +250,7 @@ mod tests {
     fn needs_follow_from_names() {
         assert_eq!(needs_of(&target(INTEGRATION, "dotnet_client", "test")), [Need::DotnetPeer]);
         assert_eq!(needs_of(&target("signalr-backplane-redis", "outage", "test")), [Need::Redis]);
+        assert!(needs_of(&target("signalr-backplane-redis", "vectors_redis_protocol", "test")).is_empty());
         assert!(needs_of(&target("signalr-core", "signalr_core", "lib")).is_empty());
     }
 

@@ -224,6 +224,11 @@ impl Runner<'_> {
 
     /// The commands of this suite with a label each, or why there are none.
     fn commands(&self) -> Result<Vec<(String, Command)>, String> {
+        // Without this a suite would find the program of an earlier build and judge that.
+        let missing = SERVERS.into_iter().find(|name| !self.built.programs.contains_key(*name));
+        if let Some(name) = missing.filter(|_| self.suite.starts_servers()) {
+            return Err(format!("the server `{name}` did not build"));
+        }
         let mut commands = match &self.suite.work {
             Work::Programs(targets) => {
                 targets.iter().map(|target| self.program(target)).collect::<Result<_, _>>()?
@@ -233,7 +238,7 @@ impl Runner<'_> {
             Work::Python => vec![("pytest".to_owned(), self.python()?)],
         };
         for (_, command) in &mut commands {
-            for name in ["peer", "chat"] {
+            for name in SERVERS {
                 if let Some(file) = self.built.programs.get(name) {
                     command.env(format!("SIGNALR_{}_BIN", name.to_uppercase()), file);
                 }
@@ -289,6 +294,9 @@ fn rust_libraries() -> Option<PathBuf> {
     let folder = String::from_utf8(output.stdout).ok()?;
     Some(PathBuf::from(folder.trim()))
 }
+
+/// The programs that real clients talk to.
+const SERVERS: [&str; 2] = ["peer", "chat"];
 
 #[cfg(test)]
 mod tests {
