@@ -5,9 +5,10 @@ use std::task::Poll;
 
 use serde::{Deserialize, Serialize};
 use signalr::prelude::*;
-use signalr_core::{CloseReason, Connection, ConnectionDriver, ConnectionHandler, InputEnd, WorkEnd};
+use signalr_core::{
+    CloseReason, Connection, ConnectionDriver, ConnectionHandler, InputEnd, Instant, WorkEnd,
+};
 use signalr_protocol::values::{Binary, Guid};
-use tokio::time::Instant;
 
 use super::everything::DateTime;
 
