@@ -24,10 +24,10 @@ impl Default for ProtocolSet {
 }
 
 impl ProtocolSet {
-    /// These protocols; MessagePack payloads are written with `compression`.
+    /// Those of these protocols that are compiled in; MessagePack payloads are written with `compression`.
     pub fn new(protocols: &[Protocol], compression: Compression) -> Self {
         let mut set = Self { protocols: [None; Protocol::COUNT] };
-        for kind in protocols {
+        for kind in protocols.iter().filter(|kind| kind.is_available()) {
             set.protocols[kind.index()] = Some(HubProtocol::new(*kind).with_compression(compression));
         }
         set

@@ -27,7 +27,8 @@ pub struct HubOptions {
     pub maximum_parallel_invocations: usize,
     /// Whether clients see names and texts of all errors. Default false; turn it on in development only.
     pub detailed_errors: bool,
-    /// The protocols offered, for clients and for the fleet. Default: all.
+    /// The protocols offered, for clients and for the fleet. Default: all that are compiled in; MessagePack needs the
+    /// feature `messagepack`.
     pub protocols: Vec<Protocol>,
     /// How MessagePack payloads are written. Default: uncompressed.
     pub compression: Compression,
@@ -51,7 +52,7 @@ impl Default for HubOptions {
             maximum_receive_message_size: Some(32 * 1024),
             maximum_parallel_invocations: 1,
             detailed_errors: false,
-            protocols: Protocol::ALL.to_vec(),
+            protocols: Protocol::ALL.into_iter().filter(|protocol| protocol.is_available()).collect(),
             compression: Compression::None,
             order: DeliveryOrder::default(),
             group_timeout: manager.group_timeout,
