@@ -103,7 +103,9 @@ fn add_target(suites: &mut Vec<Suite>, package: &Package, target: &Target) {
     }
     let budget = budget_of(&name, &target);
     let about = about(&name, &target);
-    let may_be_empty = THIN.contains(&target.package.as_str()) && target.kind != "test";
+    let is_example = package.manifest_path.components().any(|folder| folder.as_str() == "examples");
+    let is_thin = is_example || THIN.contains(&target.package.as_str());
+    let may_be_empty = is_thin && target.kind != "test";
     suites.push(Suite { name, about, needs, budget, work: Work::Programs(vec![target]), may_be_empty });
 }
 
@@ -224,8 +226,8 @@ fn node_tests(folder: &Path) -> Vec<String> {
 
 const INTEGRATION: &str = "signalr-integration-tests";
 
-/// Thin programs and support code, tested by the suites that use them; what tests they have is run all the same.
-const THIN: &[&str] = &["chat", "peer", "signalr-benches", INTEGRATION];
+/// Like the examples, thin programs and support code, tested by the suites that use them; what tests they have is run all the same.
+const THIN: &[&str] = &["peer", "signalr-benches", INTEGRATION];
 
 #[cfg(test)]
 mod tests {
