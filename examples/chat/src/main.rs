@@ -1,6 +1,6 @@
 //! A chat for the browser: `cargo run -p chat`, then open the printed address in two windows.
 //!
-//! What it is made of: [`hub`] is all the SignalR code there is, [`page`] serves what the browser loads, this file
+//! What it is made of: [`mod@hub`] is all the SignalR code there is, [`mod@page`] serves what the browser loads, this file
 //! reads the command line and puts the two on one port. Messages live in the browsers only; the server keeps nothing.
 
 mod hub;
