@@ -27,7 +27,7 @@ pub struct Golden {
 }
 
 /// What was sent and what the reference answered.
-#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// For the reader: the inputs, shortened where they are long.
     pub sent: Vec<String>,
@@ -53,18 +53,18 @@ impl Golden {
     pub async fn record(cases: &[Case], servers: &[Server; 2], reference: String) -> Result<Self> {
         let mut golden = Self { reference, cases: BTreeMap::new() };
         for case in cases {
-            let started = std::time::Instant::now();
-            let entry = Entry {
-                sent: case.steps.iter().map(describe).collect(),
-                plain: play(servers[0].port(), case).await.with_context(|| case.name)?,
-                detailed: play(servers[1].port(), case).await.with_context(|| case.name)?,
-            };
-            if started.elapsed() > std::time::Duration::from_secs(1) {
-                eprintln!("{} took {:?}: {entry:#?}", case.name, started.elapsed());
-            }
-            golden.cases.insert(case.name.to_owned(), entry);
+            golden.cases.insert(case.name.to_owned(), Self::entry(case, servers).await?);
         }
         Ok(golden)
+    }
+
+    /// The answers of two servers, one of each profile, to one case.
+    pub async fn entry(case: &Case, servers: &[Server; 2]) -> Result<Entry> {
+        Ok(Entry {
+            sent: case.steps.iter().map(describe).collect(),
+            plain: play(servers[0].port(), case).await.with_context(|| case.name)?,
+            detailed: play(servers[1].port(), case).await.with_context(|| case.name)?,
+        })
     }
 
     /// What a server should answer to a case: the reference's lines, or ours where we differ on purpose.
