@@ -5,17 +5,14 @@
 use anyhow::{Context, Result};
 use signalr_integration_tests::dotnet;
 use signalr_integration_tests::http;
-use signalr_integration_tests::server::Server;
-use signalr_integration_tests::transcript::{cases, golden::Golden, golden::PROFILES};
+use signalr_integration_tests::transcript::{cases, golden::Golden, golden::Servers};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_recorded_answers_are_those_of_the_reference() -> Result<()> {
     let Some(program) = dotnet::find("dotnet-reference")? else { return Ok(()) };
-    let servers = [
-        Server::start_program(&program, 0, PROFILES[0].1).await?,
-        Server::start_program(&program, 0, PROFILES[1].1).await?,
-    ];
-    let info = http::info(servers[0].port()).await?;
+    let servers = Servers::start(&program).await?;
+    let first = servers.all().next().context("there are servers")?;
+    let info = http::info(first.port()).await?;
     let version =
         info["signalr"].as_str().context("no version")?.split('+').next().unwrap_or_default().to_owned();
     let asked = Golden::record(&cases(), &servers, version).await?;

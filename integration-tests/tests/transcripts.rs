@@ -4,23 +4,25 @@
 
 use std::fmt::Write;
 
-use anyhow::{Context, Result};
-use signalr_integration_tests::server::Server;
-use signalr_integration_tests::transcript::{cases, golden::Golden, golden::PROFILES, play};
+use anyhow::Result;
+use signalr_integration_tests::server;
+use signalr_integration_tests::transcript::{cases, golden::Golden, golden::PROFILES, golden::Servers};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn our_answers_are_the_references() -> Result<()> {
     let golden = Golden::read()?;
+    let servers = Servers::start(server::peer()?).await?;
     let mut differences = String::new();
-    for (profile, (name, flags)) in PROFILES.into_iter().enumerate() {
-        let server = Server::start(flags).await?;
-        for case in cases() {
-            let expected = &golden.expected(&case)?[profile];
-            let got = play(server.port(), &case).await.with_context(|| format!("`{}`, {name}", case.name))?;
-            if got != *expected {
+    for case in cases() {
+        let (expected, got) = (golden.expected(&case)?, servers.answer(&case).await?);
+        for (profile, (name, _)) in PROFILES.into_iter().enumerate() {
+            let (expected, got) = (&expected[profile], &got[profile]);
+            if expected != got {
                 writeln!(differences, "`{}`, {name}:\n  expected {expected:#?}\n  got {got:#?}", case.name)?;
             }
         }
+    }
+    for server in servers.all() {
         assert!(!server.log().contains("panicked"), "{}", server.log());
     }
     assert!(differences.is_empty(), "{differences}");

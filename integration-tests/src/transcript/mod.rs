@@ -8,6 +8,7 @@
 mod cases_handshake;
 mod cases_json;
 mod cases_messagepack;
+mod cases_waiting;
 pub mod golden;
 mod play;
 
@@ -82,6 +83,8 @@ pub struct Case {
     pub has_last_call: bool,
     /// Whether the reference is known never to answer.
     pub stalls: bool,
+    /// Whether the case waits for the server's patience to end; such cases have servers with short time-outs.
+    pub waits: bool,
     /// Whether the reference's answer depends on timing, so that a second recording may differ.
     pub races: bool,
     /// How our answer differs.
@@ -98,6 +101,7 @@ impl Case {
             steps: Vec::new(),
             has_last_call: true,
             stalls: false,
+            waits: false,
             races: false,
             deviation: None,
         }
@@ -159,6 +163,11 @@ impl Case {
         Self { deviation: Some(Deviation { why, ours: Ours::Replaced(pairs) }), ..self }
     }
 
+    /// Ends when the server has lost its patience.
+    pub(crate) fn until_closed(self) -> Self {
+        Self { waits: true, has_last_call: false, ..self }.wait(usize::MAX)
+    }
+
     /// The reference's answer depends on timing.
     pub(crate) fn races(self) -> Self {
         Self { races: true, ..self }
@@ -179,6 +188,7 @@ pub fn cases() -> Vec<Case> {
     let mut all = cases_handshake::cases();
     all.extend(cases_json::cases());
     all.extend(cases_messagepack::cases());
+    all.extend(cases_waiting::cases());
     all
 }
 

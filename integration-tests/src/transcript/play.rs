@@ -57,7 +57,7 @@ impl Player {
     }
 
     async fn wait(&mut self, messages: usize) -> Result<()> {
-        let enough = self.lines.len() + messages;
+        let enough = self.lines.len().saturating_add(messages);
         let until = Instant::now() + PATIENCE;
         while !self.is_over && self.lines.len() < enough {
             let Ok(taken) = timeout_at(until, self.take_one()).await else {
