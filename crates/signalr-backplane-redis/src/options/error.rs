@@ -99,12 +99,23 @@ impl RedisConfigError {
     }
 
     pub(crate) fn value(option: &str, value: &str, expected: impl Into<String>) -> Self {
-        Self::InvalidValue { option: option.to_owned(), value: value.to_owned(), expected: expected.into() }
+        Self::InvalidValue { option: option.to_owned(), value: shown(value), expected: expected.into() }
     }
 
     pub(crate) fn endpoint(text: &str, fix: impl Into<String>) -> Self {
-        Self::InvalidEndpoint { text: text.to_owned(), fix: fix.into() }
+        Self::InvalidEndpoint { text: shown(text), fix: fix.into() }
     }
+
+    pub(crate) fn unknown_option(keyword: &str, suggestion: Option<&str>) -> Self {
+        Self::UnknownOption { keyword: shown(keyword), suggestion: suggestion.map(str::to_owned) }
+    }
+}
+
+/// The word itself, unless a password may be in it: one of a URL, or of an option behind a wrong separator.
+fn shown(word: &str) -> String {
+    let plain: String = word.to_ascii_lowercase().split_whitespace().collect();
+    let secret = plain.contains('@') || plain.contains("password=");
+    if secret { "*****".to_owned() } else { word.to_owned() }
 }
 
 fn fix(suggestion: Option<&str>) -> String {

@@ -98,6 +98,11 @@ fn credentials<'a>(builder: &mut RedisOptionsBuilder, rest: &'a str) -> Result<&
 
 fn hosts_into(builder: &mut RedisOptionsBuilder, hosts: &str) -> Result<(), RedisConfigError> {
     for host in hosts.split(',').filter(|host| !host.is_empty()) {
+        if host.contains('=') {
+            return Err(problem(
+                "options of a URL stand behind a `?`, joined by `&`; a connection string has no `://`",
+            ));
+        }
         // A `/` or `?` in a password ends it early, and then its beginning stands where a host should.
         let endpoint = Endpoint::parse(host).map_err(|error| match error {
             RedisConfigError::InvalidPort { .. } | RedisConfigError::InvalidEndpoint { .. } if host.matches(':').count() == 1 => {

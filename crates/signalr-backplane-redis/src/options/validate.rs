@@ -50,6 +50,14 @@ fn check_words(library: &ConnectionString) -> Checked {
         let hidden =
             |error| if library.password.is_some() { RedisConfigError::BrokenPassword } else { error };
         endpoint.check().map_err(hidden)?;
+        if let Endpoint::Address { port: None, .. } = endpoint
+            && endpoint.to_string().starts_with("0.0.")
+        {
+            return Err(RedisConfigError::endpoint(
+                &endpoint.to_string(),
+                "a number alone is an address, and this one looks like a port: write `localhost:6379`",
+            ));
+        }
         if at > 0
             && let Endpoint::Name { host, port: None } = endpoint
             && let Some(name) = super::connection_string::option_name(host)

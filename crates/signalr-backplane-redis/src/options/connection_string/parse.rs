@@ -59,10 +59,8 @@ impl ConnectionString {
 
     /// Sets one option by the name and in the words of connection strings.
     pub(crate) fn set(&mut self, key: &str, value: &str) -> Result<(), RedisConfigError> {
-        let unknown = || RedisConfigError::UnknownOption {
-            keyword: key.to_owned(),
-            suggestion: nearest(key, NAMES.iter().map(|(name, _)| *name)).map(str::to_owned),
-        };
+        let unknown =
+            || RedisConfigError::unknown_option(key, nearest(key, NAMES.iter().map(|(name, _)| *name)));
         match find(key).ok_or_else(unknown)? {
             OptionKey::AbortConnect => self.abort_on_connect_fail = Some(values::boolean(key, value)?),
             OptionKey::AllowAdmin => self.allow_admin = Some(values::boolean(key, value)?),

@@ -70,10 +70,9 @@ pub(super) fn apply(
 fn library(builder: &mut RedisOptionsBuilder, key: &str, value: &str) -> Result<(), RedisConfigError> {
     let names = || NAMES.iter().map(|(name, _)| (*name, *name)).chain(ALIASES);
     let found = names().find(|(alias, _)| plain(alias) == plain(key)).map(|(_, name)| name);
-    let name = found.ok_or_else(|| RedisConfigError::UnknownOption {
-        keyword: key.to_owned(),
-        suggestion: nearest(key, names().map(|(alias, _)| alias).chain(OURS)).map(str::to_owned),
-    })?;
+    let unknown =
+        || RedisConfigError::unknown_option(key, nearest(key, names().map(|(alias, _)| alias).chain(OURS)));
+    let name = found.ok_or_else(unknown)?;
     if name == "ssl" && builder.library.ssl == Some(true) && !boolean(key, value)? {
         return Err(RedisConfigError::impossible(
             format!("`{key}={value}` contradicts the scheme, which encrypts"),
