@@ -153,6 +153,11 @@ impl RedisOptions {
         self.ours.reconnect_retry_policy.or_else(derived).unwrap_or_else(fallback)
     }
 
+    /// The waits between attempts, when they were chosen: the backplane's own are shorter than the reference's.
+    pub(crate) fn chosen_retry_policy(&self) -> Option<ReconnectRetryPolicy> {
+        self.ours.reconnect_retry_policy
+    }
+
     /// How long a connection may be idle before it is used for a sign of life.
     pub fn keep_alive(&self) -> Duration {
         let seconds = self.library.keep_alive.and_then(|seconds| u64::try_from(seconds).ok());

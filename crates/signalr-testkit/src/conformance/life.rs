@@ -131,9 +131,10 @@ pub async fn messages_of_the_fleet_arrive_unchanged(fleet: &dyn Fleet) -> Verdic
     let topic = Topic::Fleet("presence".into());
     listener.subscribe(std::slice::from_ref(&topic)).await?;
     let body = Bytes::from_static(&[0, 255, 30, 10, 13]);
-    let message = BackplaneMessage::Fleet { kind: "presence".into(), version: 3, body };
+    let message = BackplaneMessage::Fleet { kind: "presence".into(), version: 3, body: body.clone() };
     publisher.hub.publish(&topic, message.clone()).await?;
-    publisher.hub.publish(&Topic::Fleet("other".into()), message.clone()).await?;
+    let other = BackplaneMessage::Fleet { kind: "other".into(), version: 3, body };
+    publisher.hub.publish(&Topic::Fleet("other".into()), other).await?;
     listener.until(|log| !log.is_empty()).await;
     listener.settled(&publisher).await?;
     same("messages of the fleet", listener.beside_all(), vec![(topic, message)])

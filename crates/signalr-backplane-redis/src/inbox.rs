@@ -1,0 +1,161 @@
+//! The order of deliveries to one hub's sink.
+//!
+//! Owns who delivers: messages come from the subscriber's connection and, during an outage, from publishers that serve
+//! their own members; the sink gets them one at a time, in the order in which they were pushed. Whoever finds nobody
+//! delivering does it, for others too; no lock is held meanwhile, so that a sink may publish.
+
+use signalr_core::{BackplaneMessage, BackplaneSink, Topic};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Bytes that may wait while somebody else delivers; what comes on top is dropped.
+const ROOM: usize = 64 << 20;
+
+pub(crate) struct Inbox {
+    sink: Arc<dyn BackplaneSink>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<(Topic, BackplaneMessage)>,
+    bytes: usize,
+    delivering: bool,
+    closed: bool,
+}
+
+/// A message found no room.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Overflow;
+
+impl Inbox {
+    pub(crate) fn new(sink: Arc<dyn BackplaneSink>) -> Self {
+        Self { sink, state: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing in here panics between two states.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a place in the order; [`Inbox::deliver`] must follow.
+    pub(crate) fn push(&self, topic: Topic, message: BackplaneMessage) -> Result<(), Overflow> {
+        let mut state = self.lock();
+        if state.closed {
+            return Ok(());
+        }
+        let size = size(&message);
+        if state.bytes + size > ROOM {
+            return Err(Overflow);
+        }
+        state.bytes += size;
+        state.waiting.push_back((topic, message));
+        Ok(())
+    }
+
+    /// Delivers what waits, unless somebody does already.
+    pub(crate) fn deliver(&self) {
+        if std::mem::replace(&mut self.lock().delivering, true) {
+            return;
+        }
+        let done = Done(self);
+        while let Some((topic, message)) = self.next() {
+            self.sink.deliver(&topic, message);
+        }
+        std::mem::forget(done);
+    }
+
+    /// The next message; ends the delivery, as one step, when there is none.
+    fn next(&self) -> Option<(Topic, BackplaneMessage)> {
+        let mut state = self.lock();
+        let Some((topic, message)) = state.waiting.pop_front() else {
+            state.delivering = false;
+            return None;
+        };
+        state.bytes -= size(&message);
+        Some((topic, message))
+    }
+
+    /// Nothing is delivered any more once this returns true; ask again while it is false.
+    pub(crate) fn close(&self) -> bool {
+        let mut state = self.lock();
+        state.closed = true;
+        state.waiting.clear();
+        state.bytes = 0;
+        !state.delivering
+    }
+}
+
+/// Lets others deliver after a sink has panicked.
+struct Done<'a>(&'a Inbox);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.lock().delivering = false;
+    }
+}
+
+/// What a message counts: its content and something for itself.
+pub(crate) fn size(message: &BackplaneMessage) -> usize {
+    let content = match message {
+        BackplaneMessage::Invocation(message) => {
+            let payloads: usize = message.payloads.iter().map(|(_, bytes)| bytes.len()).sum();
+            payloads + message.excluded.len() * 32
+        }
+        BackplaneMessage::Completion { message, .. } => message.len(),
+        BackplaneMessage::Fleet { body, .. } => body.len(),
+        _ => 0,
+    };
+    content + 128
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use std::sync::OnceLock;
+
+    /// Writes down what comes, and pushes another message from inside the first one.
+    #[derive(Default)]
+    struct Nested {
+        inbox: OnceLock<Arc<Inbox>>,
+        log: Mutex<Vec<i32>>,
+    }
+
+    impl BackplaneSink for Nested {
+        fn deliver(&self, _: &Topic, message: BackplaneMessage) {
+            let BackplaneMessage::Ack { id } = message else { return };
+            if id == 1 {
+                let inbox = self.inbox.get().unwrap();
+                inbox.push(Topic::All, BackplaneMessage::Ack { id: 3 }).unwrap();
+                inbox.deliver();
+            }
+            self.log.lock().unwrap().push(id);
+        }
+    }
+
+    #[test]
+    fn a_sink_that_pushes_keeps_the_order() {
+        let sink = Arc::<Nested>::default();
+        let inbox = Arc::new(Inbox::new(sink.clone()));
+        assert!(sink.inbox.set(inbox.clone()).is_ok());
+        for id in [1, 2] {
+            inbox.push(Topic::All, BackplaneMessage::Ack { id }).unwrap();
+        }
+        inbox.deliver();
+        assert_eq!(*sink.log.lock().unwrap(), [1, 2, 3]);
+        assert!(inbox.close());
+        inbox.push(Topic::All, BackplaneMessage::Ack { id: 4 }).unwrap();
+        inbox.deliver();
+        assert_eq!(sink.log.lock().unwrap().len(), 3);
+    }
+
+    #[test]
+    fn there_is_room_for_so_much_only() {
+        let inbox = Inbox::new(Arc::<Nested>::default());
+        let body = Bytes::from(vec![0; 1 << 20]);
+        let big = || BackplaneMessage::Fleet { kind: "big".into(), version: 1, body: body.clone() };
+        let taken = (0..100).filter(|_| inbox.push(Topic::All, big()).is_ok()).count();
+        assert_eq!(taken, 63);
+    }
+}

@@ -1,0 +1,297 @@
+//! The way out: where every message takes its place, and what happens to it while Redis is away.
+//!
+//! Owns the one order of everything that this server publishes, the queue in front of the publisher, the buffer of an
+//! outage, and the carrying out of the outage rules (`outage` decides). It never talks to Redis: the publisher takes
+//! parcels from here. One lock makes the order; nothing is delivered under it.
+
+use crate::buffer::{Buffer, Kept};
+use crate::member::Member;
+use crate::options::OutagePolicy;
+use crate::outage::{Class, Facts, Step, decide};
+use crate::parcel::{Kind, Parcel, invalid, left, timed_out, unavailable};
+use crate::registry::Registry;
+use crate::settings::Settings;
+use crate::stats::Stats;
+use signalr_core::{BackplaneError, BackplaneMessage, Outcome, Ticket, Topic};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// Bytes that may wait for the publisher; what comes on top is refused.
+const QUEUE: usize = 64 << 20;
+
+pub(crate) struct Lane {
+    registry: Arc<Registry>,
+    stats: Arc<Stats>,
+    policy: OutagePolicy,
+    patience: Duration,
+    state: Mutex<State>,
+    wake: Notify,
+}
+
+struct State {
+    publisher: bool,
+    subscriber: bool,
+    queue: VecDeque<Parcel>,
+    queued: usize,
+    buffer: Buffer<Parcel>,
+    replaying: usize,
+}
+
+impl State {
+    fn facts(&self) -> Facts {
+        Facts { publisher: self.publisher, subscriber: self.subscriber, buffered: !self.buffer.is_empty() }
+    }
+}
+
+impl Lane {
+    pub(crate) fn new(settings: &Settings, registry: Arc<Registry>, stats: Arc<Stats>) -> Self {
+        let (room, ttl) = match settings.outage {
+            OutagePolicy::Buffer { bytes, ttl } => (bytes, ttl),
+            _ => (0, Duration::ZERO),
+        };
+        let state = State {
+            publisher: false,
+            subscriber: false,
+            queue: VecDeque::new(),
+            queued: 0,
+            buffer: Buffer::new(room, ttl),
+            replaying: 0,
+        };
+        Self {
+            registry,
+            stats,
+            policy: settings.outage,
+            patience: settings.request_timeout,
+            state: Mutex::new(state),
+            wake: Notify::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing in here panics between two states.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives a message its place, before it returns.
+    pub(crate) fn publish(&self, member: &Arc<Member>, topic: &Topic, message: BackplaneMessage) -> Ticket {
+        if member.has_left() {
+            return Ticket::known(Err(left()));
+        }
+        // Nearly always sent as it is: encoded outside of the lock.
+        let (channel, bytes) = match member.codec().encode(topic, &message) {
+            Ok(encoded) => encoded,
+            Err(error) => return Ticket::known(Err(invalid(error))),
+        };
+        let class = Class::of(topic, &message);
+        let kind = match class {
+            Class::Send => Kind::Send(topic.clone(), message),
+            Class::Served => Kind::Served,
+            Class::Question | Class::Answer => Kind::Once,
+        };
+        let (parcel, ticket) = Parcel::new(member, channel, bytes, kind);
+        let mut state = self.lock();
+        let step = decide(class, state.facts(), self.policy);
+        self.carry_out(&mut state, step, parcel);
+        drop(state);
+        member.inbox().deliver();
+        ticket
+    }
+
+    fn carry_out(&self, state: &mut State, step: Step, mut parcel: Parcel) {
+        match step {
+            Step::Publish => self.queue(state, parcel),
+            Step::ServeAndPublish => {
+                self.serve(&mut parcel);
+                self.queue(state, parcel);
+            }
+            Step::ServeAndBuffer => {
+                self.serve(&mut parcel);
+                self.keep(state, parcel);
+            }
+            Step::ServeOnly => {
+                let served = self.serve(&mut parcel);
+                self.stats.dropped(1);
+                parcel.tell(Ok(Outcome::Receivers(served.into())));
+            }
+            Step::Fail => {
+                self.stats.refused(1);
+                parcel.tell(Err(unavailable()));
+            }
+        }
+    }
+
+    fn queue(&self, state: &mut State, mut parcel: Parcel) {
+        let size = parcel.size();
+        if state.queued + size > QUEUE {
+            self.stats.refused(1);
+            parcel.tell(Err(timed_out()));
+            return;
+        }
+        state.queued += size;
+        state.queue.push_back(parcel);
+        self.wake.notify_one();
+    }
+
+    /// Gives a send to the local members, once, and tags it. True when there are any.
+    fn serve(&self, parcel: &mut Parcel) -> bool {
+        let Kind::Send(topic, message) = std::mem::replace(&mut parcel.kind, Kind::Served) else {
+            return false;
+        };
+        let member = parcel.member().clone();
+        let mut tagged = message.clone();
+        if let BackplaneMessage::Invocation(tagged) = &mut tagged {
+            tagged.origin = Some(member.node().clone());
+        }
+        // The same message without the tag was written before: it can be written with it.
+        if let Ok((_, bytes)) = member.codec().encode(&topic, &tagged) {
+            parcel.served(bytes);
+        }
+        let here = self.registry.wants(&member, &parcel.channel);
+        if here && member.inbox().push(topic, message).is_err() {
+            self.stats.overflowed(1);
+        }
+        here
+    }
+
+    fn keep(&self, state: &mut State, mut parcel: Parcel) {
+        self.stats.buffered(1);
+        parcel.tell(Ok(Outcome::Buffered));
+        parcel.kind = Kind::Replayed;
+        let kept = Kept { since: parcel.since, bytes: parcel.size(), message: parcel };
+        self.stats.dropped(state.buffer.push(kept));
+    }
+
+    /// Whether messages can be published. Those that were not handed over when this ends are treated as if they came
+    /// now.
+    pub(crate) fn set_publisher(&self, up: bool) {
+        let mut touched = Vec::new();
+        let mut state = self.lock();
+        state.publisher = up;
+        if !up {
+            state.queued = 0;
+            let queue = std::mem::take(&mut state.queue);
+            let mut returned = Vec::new();
+            let mut rest = Vec::new();
+            for parcel in queue {
+                match parcel.kind {
+                    Kind::Replayed => returned.push(parcel),
+                    _ => rest.push(parcel),
+                }
+            }
+            state.replaying -= returned.len().min(state.replaying);
+            let returned = returned.into_iter().map(|parcel| Kept {
+                since: parcel.since,
+                bytes: parcel.size(),
+                message: parcel,
+            });
+            let dropped = state.buffer.put_back(returned.collect());
+            self.stats.dropped(dropped);
+            for parcel in rest {
+                touched.push(parcel.member().clone());
+                let class = match &parcel.kind {
+                    Kind::Send(..) => Class::Send,
+                    Kind::Served | Kind::Replayed => Class::Served,
+                    Kind::Once => Class::Answer,
+                };
+                let step = decide(class, state.facts(), self.policy);
+                self.carry_out(&mut state, step, parcel);
+            }
+        }
+        drop(state);
+        for member in touched {
+            member.inbox().deliver();
+        }
+    }
+
+    /// Whether everything that is wanted is received.
+    pub(crate) fn set_subscriber(&self, up: bool) {
+        self.lock().subscriber = up;
+        self.wake.notify_one();
+    }
+
+    /// Ready when there may be something to take. Cancel safe.
+    pub(crate) async fn woken(&self) {
+        self.wake.notified().await;
+    }
+
+    /// Takes what may be written now, in order: at least one parcel if there is any and `bytes` is not 0.
+    pub(crate) fn take(&self, count: usize, bytes: usize) -> Vec<Parcel> {
+        let mut state = self.lock();
+        let mut taken = Vec::new();
+        let mut size = 0;
+        while taken.len() < count && size < bytes {
+            let Some(parcel) = state.queue.pop_front() else { break };
+            size += parcel.size();
+            taken.push(parcel);
+        }
+        state.queued -= size;
+        taken
+    }
+
+    /// Gives up on what has waited for room too long.
+    pub(crate) fn expire(&self, now: Instant) {
+        let mut state = self.lock();
+        let late = |parcel: &Parcel| now.duration_since(parcel.since) > self.patience;
+        while state.queue.front().is_some_and(late) {
+            let Some(mut parcel) = state.queue.pop_front() else { return };
+            state.queued -= parcel.size();
+            if matches!(parcel.kind, Kind::Replayed) {
+                state.replaying -= 1;
+                self.stats.dropped(1);
+            } else {
+                self.stats.refused(1);
+            }
+            parcel.tell(Err(timed_out()));
+        }
+    }
+
+    /// Whether kept messages could be published if the fleet is back.
+    pub(crate) fn may_replay(&self) -> bool {
+        let state = self.lock();
+        state.publisher && state.subscriber && !state.buffer.is_empty()
+    }
+
+    /// Whether all is as if there had been no outage: both ways are open, and nothing waits from before.
+    pub(crate) fn is_settled(&self) -> bool {
+        let state = self.lock();
+        state.publisher && state.subscriber && state.buffer.is_empty() && state.replaying == 0
+    }
+
+    /// Queues what was kept; what comes from now on queues behind it.
+    pub(crate) fn replay(&self, now: Instant) {
+        let mut state = self.lock();
+        let dropped = state.buffer.expire(now);
+        self.stats.dropped(dropped);
+        for kept in state.buffer.take() {
+            let mut parcel = kept.message;
+            // It waits for room from now on; its age has been judged.
+            parcel.since = now;
+            state.queued += parcel.size();
+            state.replaying += 1;
+            state.queue.push_back(parcel);
+        }
+        drop(state);
+        self.wake.notify_one();
+    }
+
+    /// A parcel that was taken has an outcome.
+    pub(crate) fn settle(&self, parcel: &mut Parcel, outcome: Result<Outcome, BackplaneError>) {
+        let replayed = matches!(parcel.kind, Kind::Replayed);
+        match &outcome {
+            Ok(Outcome::Receivers(_)) => {
+                self.stats.published(1);
+                self.stats.replayed(replayed.into());
+            }
+            Ok(_) => self.stats.unknown(1),
+            Err(_) if replayed => self.stats.dropped(1),
+            Err(_) => self.stats.refused(1),
+        }
+        if replayed {
+            self.lock().replaying -= 1;
+        }
+        parcel.tell(outcome);
+    }
+}

@@ -1,0 +1,122 @@
+//! One hub of this server, as the engine sees it.
+//!
+//! Owns the hub's names, its inbox, and the count of what it has published and not heard of yet. Which channels it
+//! wants is in `registry`.
+
+use crate::inbox::{Inbox, Overflow};
+use crate::wire::{Codec, WireError};
+use bytes::Bytes;
+use signalr_core::{BackplaneSink, Topic};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use tokio::sync::Notify;
+
+pub(crate) struct Member {
+    node: Arc<str>,
+    codec: Codec,
+    inbox: Inbox,
+    all: String,
+    left: AtomicBool,
+    outstanding: AtomicUsize,
+    flushed: Notify,
+    fleet: AtomicU64,
+}
+
+/// Why a received message was not delivered.
+pub(crate) enum Lost {
+    Malformed(WireError),
+    Overflow,
+}
+
+impl Member {
+    pub(crate) fn new(
+        node: Arc<str>,
+        codec: Codec,
+        sink: Arc<dyn BackplaneSink>,
+    ) -> Result<Arc<Self>, WireError> {
+        Ok(Arc::new(Self {
+            node,
+            all: codec.channels().name(&Topic::All)?,
+            codec,
+            inbox: Inbox::new(sink),
+            left: AtomicBool::new(false),
+            outstanding: AtomicUsize::new(0),
+            flushed: Notify::new(),
+            fleet: AtomicU64::new(0),
+        }))
+    }
+
+    pub(crate) fn node(&self) -> &Arc<str> {
+        &self.node
+    }
+
+    pub(crate) fn codec(&self) -> &Codec {
+        &self.codec
+    }
+
+    pub(crate) fn inbox(&self) -> &Inbox {
+        &self.inbox
+    }
+
+    /// The channel that every server of this hub's fleet listens to.
+    pub(crate) fn all_channel(&self) -> &str {
+        &self.all
+    }
+
+    /// How many servers listened to it when all was well; 0 when that is not known.
+    pub(crate) fn fleet(&self) -> &AtomicU64 {
+        &self.fleet
+    }
+
+    /// Takes a message from Redis and delivers it, behind all that came before.
+    pub(crate) fn receive(&self, channel: &[u8], bytes: &Bytes) -> Result<(), Lost> {
+        let (topic, message) = self.codec.decode(channel, bytes).map_err(Lost::Malformed)?;
+        self.inbox.push(topic, message).map_err(|Overflow| Lost::Overflow)?;
+        self.inbox.deliver();
+        Ok(())
+    }
+
+    pub(crate) fn has_left(&self) -> bool {
+        self.left.load(Ordering::Acquire)
+    }
+
+    /// Publishes nothing more. True for the first call.
+    pub(crate) fn leave(&self) -> bool {
+        !self.left.swap(true, Ordering::AcqRel)
+    }
+
+    /// One more message is on its way, until the guard is dropped.
+    pub(crate) fn publishing(self: &Arc<Self>) -> Publishing {
+        self.outstanding.fetch_add(1, Ordering::AcqRel);
+        Publishing(self.clone())
+    }
+
+    /// Ready when nothing is on its way. Cancel safe.
+    pub(crate) async fn flushed(&self) {
+        loop {
+            let mut flushed = std::pin::pin!(self.flushed.notified());
+            flushed.as_mut().enable();
+            if self.outstanding.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            flushed.await;
+        }
+    }
+}
+
+/// A message that is on its way.
+pub(crate) struct Publishing(Arc<Member>);
+
+impl Publishing {
+    pub(crate) fn member(&self) -> &Arc<Member> {
+        &self.0
+    }
+}
+
+impl Drop for Publishing {
+    fn drop(&mut self) {
+        if self.0.outstanding.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.flushed.notify_waiters();
+        }
+    }
+}

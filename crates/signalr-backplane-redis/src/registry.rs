@@ -1,0 +1,457 @@
+//! Which channels are wanted, and which are in force: the truth about subscriptions.
+//!
+//! Owns wishes and those who wait for them. It never talks to Redis: the subscriber takes batches of differences from
+//! here and reports what was confirmed. Wishes outlive connections; what is in force does not.
+
+use crate::member::Member;
+use signalr_core::Subscribed;
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tokio::sync::Notify;
+
+/// Channels in one request.
+pub(crate) const BATCH: usize = 1000;
+
+pub(crate) struct Registry {
+    state: RwLock<State>,
+    changed: Notify,
+}
+
+struct State {
+    channels: HashMap<Arc<str>, Entry>,
+    dirty: VecDeque<Arc<str>>,
+    phase: Phase,
+    joined: Vec<Arc<Member>>,
+    probe: Option<Arc<str>>,
+}
+
+#[derive(Default)]
+struct Entry {
+    members: Vec<Arc<Member>>,
+    probe: bool,
+    in_force: bool,
+    dirty: bool,
+    waiting: Vec<Arc<Wish>>,
+}
+
+/// How the subscriber's connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Being made, or its channels being asked for: wishes are waited for.
+    Connecting,
+    /// Everything wanted was confirmed at least once.
+    Live,
+    /// Lost, and the way back is not in sight: nobody waits.
+    Lost,
+}
+
+/// What is to be asked of Redis.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Batch {
+    pub(crate) subscribe: Vec<Arc<str>>,
+    pub(crate) unsubscribe: Vec<Arc<str>>,
+}
+
+/// Who gets what arrives on a channel.
+pub(crate) enum Receivers {
+    Nobody,
+    Probe,
+    One(Arc<Member>),
+    Some(Vec<Arc<Member>>),
+}
+
+/// Channels that somebody waits for.
+#[derive(Default)]
+pub(crate) struct Wish {
+    left: AtomicUsize,
+    lost: AtomicBool,
+    changed: Notify,
+}
+
+impl Registry {
+    pub(crate) fn new() -> Self {
+        let state = State {
+            channels: HashMap::new(),
+            dirty: VecDeque::new(),
+            phase: Phase::Connecting,
+            joined: Vec::new(),
+            probe: None,
+        };
+        Self { state: RwLock::new(state), changed: Notify::new() }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        // Nothing in here panics between two states.
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a hub in. The first one brings the channel that probes use.
+    pub(crate) fn join(&self, member: &Arc<Member>, probe: Arc<str>) {
+        let mut state = self.write();
+        state.joined.push(member.clone());
+        if state.probe.is_none() {
+            state.probe = Some(probe.clone());
+            state.channels.entry(probe.clone()).or_default().probe = true;
+            state.touch(&probe);
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Takes a hub out, with all its wishes.
+    pub(crate) fn part(&self, member: &Arc<Member>) {
+        let mut state = self.write();
+        state.joined.retain(|other| !Arc::ptr_eq(other, member));
+        let mut emptied = Vec::new();
+        for (channel, entry) in &mut state.channels {
+            let before = entry.members.len();
+            entry.members.retain(|other| !Arc::ptr_eq(other, member));
+            if before > 0 && entry.members.is_empty() {
+                emptied.push(channel.clone());
+            }
+        }
+        if state.joined.is_empty()
+            && let Some(probe) = state.probe.take()
+        {
+            if let Some(entry) = state.channels.get_mut(&probe) {
+                entry.probe = false;
+            }
+            emptied.push(probe);
+        }
+        emptied.iter().for_each(|channel| state.touch(channel));
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    pub(crate) fn joined(&self) -> Vec<Arc<Member>> {
+        self.read().joined.clone()
+    }
+
+    pub(crate) fn probe(&self) -> Option<Arc<str>> {
+        self.read().probe.clone()
+    }
+
+    /// Puts wishes on record.
+    pub(crate) fn want(&self, member: &Arc<Member>, channels: Vec<String>) -> Arc<Wish> {
+        let wish = Arc::<Wish>::default();
+        let mut state = self.write();
+        for channel in channels {
+            state.want(member, channel, &wish);
+        }
+        drop(state);
+        self.changed.notify_one();
+        wish
+    }
+
+    /// Takes wishes back.
+    pub(crate) fn unwant(&self, member: &Arc<Member>, channels: &[String]) {
+        let mut state = self.write();
+        for channel in channels {
+            let Some((channel, entry)) = state.channels.get_key_value(&**channel) else { continue };
+            if entry.members.iter().any(|other| Arc::ptr_eq(other, member)) {
+                let channel = channel.clone();
+                if let Some(entry) = state.channels.get_mut(&channel) {
+                    entry.members.retain(|other| !Arc::ptr_eq(other, member));
+                }
+                state.touch(&channel);
+            }
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Whether a hub wants a channel.
+    pub(crate) fn wants(&self, member: &Arc<Member>, channel: &str) -> bool {
+        let state = self.read();
+        let entry = state.channels.get(channel);
+        entry.is_some_and(|entry| entry.members.iter().any(|other| Arc::ptr_eq(other, member)))
+    }
+
+    pub(crate) fn receivers(&self, channel: &str) -> Receivers {
+        let state = self.read();
+        match state.channels.get(channel) {
+            None => Receivers::Nobody,
+            Some(entry) if entry.probe => Receivers::Probe,
+            Some(entry) => match &entry.members[..] {
+                [] => Receivers::Nobody,
+                [member] => Receivers::One(member.clone()),
+                members => Receivers::Some(members.to_vec()),
+            },
+        }
+    }
+
+    /// Ready when there may be something to ask of Redis. Cancel safe.
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// A connection is there, and nothing is in force on it.
+    pub(crate) fn connected(&self) {
+        self.write().phase = Phase::Connecting;
+    }
+
+    /// The connection is lost, or could not be made: nothing is in force, and those who wait are told.
+    pub(crate) fn lost(&self) {
+        let mut state = self.write();
+        state.phase = Phase::Lost;
+        state.dirty.clear();
+        let State { channels, dirty, .. } = &mut *state;
+        channels.retain(|channel, entry| {
+            entry.in_force = false;
+            entry.dirty = entry.is_wanted();
+            if entry.dirty {
+                dirty.push_back(channel.clone());
+            }
+            for wish in entry.waiting.drain(..) {
+                wish.lose();
+            }
+            entry.dirty
+        });
+    }
+
+    /// What to ask next; `None` when all is in force, which makes the connection live.
+    pub(crate) fn batch(&self) -> Option<Batch> {
+        let mut state = self.write();
+        let mut batch = Batch::default();
+        while batch.subscribe.len() + batch.unsubscribe.len() < BATCH {
+            let Some(channel) = state.dirty.pop_front() else { break };
+            let Some(entry) = state.channels.get_mut(&channel) else { continue };
+            entry.dirty = false;
+            match (entry.is_wanted(), entry.in_force) {
+                (true, false) => batch.subscribe.push(channel),
+                (false, true) => {
+                    // From here on a new wish must be asked for again.
+                    entry.in_force = false;
+                    batch.unsubscribe.push(channel);
+                }
+                (true, true) => {}
+                (false, false) => {
+                    state.channels.remove(&channel);
+                }
+            }
+        }
+        if batch == Batch::default() {
+            state.phase = Phase::Live;
+            return None;
+        }
+        Some(batch)
+    }
+
+    /// Redis has confirmed a batch.
+    pub(crate) fn confirmed(&self, batch: &Batch) {
+        let mut state = self.write();
+        for channel in &batch.subscribe {
+            if let Some(entry) = state.channels.get_mut(channel) {
+                entry.in_force = true;
+                for wish in entry.waiting.drain(..) {
+                    wish.fulfil();
+                }
+            }
+        }
+        for channel in &batch.unsubscribe {
+            if state.channels.get(channel).is_some_and(|entry| !entry.is_wanted() && !entry.dirty) {
+                state.channels.remove(channel);
+            }
+        }
+    }
+}
+
+impl State {
+    fn want(&mut self, member: &Arc<Member>, channel: String, wish: &Arc<Wish>) {
+        let channel: Arc<str> = match self.channels.get_key_value(&*channel) {
+            Some((known, _)) => known.clone(),
+            None => channel.into(),
+        };
+        let entry = self.channels.entry(channel.clone()).or_default();
+        if !entry.members.iter().any(|other| Arc::ptr_eq(other, member)) {
+            entry.members.push(member.clone());
+        }
+        if entry.in_force {
+            return;
+        }
+        if self.phase == Phase::Lost {
+            wish.lose();
+        } else {
+            wish.left.fetch_add(1, Ordering::AcqRel);
+            entry.waiting.push(wish.clone());
+        }
+        self.touch(&channel);
+    }
+
+    /// Notes that a channel may differ from what is in force.
+    fn touch(&mut self, channel: &Arc<str>) {
+        let Some(entry) = self.channels.get_mut(channel) else { return };
+        if !entry.is_wanted() {
+            // Nobody wants it any more; whoever still waits has taken the wish back.
+            for wish in entry.waiting.drain(..) {
+                wish.fulfil();
+            }
+        }
+        if !std::mem::replace(&mut entry.dirty, true) {
+            self.dirty.push_back(channel.clone());
+        }
+    }
+}
+
+impl Entry {
+    fn is_wanted(&self) -> bool {
+        self.probe || !self.members.is_empty()
+    }
+}
+
+impl Wish {
+    fn fulfil(&self) {
+        self.left.fetch_sub(1, Ordering::AcqRel);
+        self.changed.notify_waiters();
+    }
+
+    fn lose(&self) {
+        self.lost.store(true, Ordering::Release);
+        self.changed.notify_waiters();
+    }
+
+    fn outcome(&self) -> Option<Subscribed> {
+        if self.lost.load(Ordering::Acquire) {
+            return Some(Subscribed::Pending);
+        }
+        (self.left.load(Ordering::Acquire) == 0).then_some(Subscribed::InForce)
+    }
+
+    /// Ready when all channels are in force, or the connection is lost. Cancel safe.
+    pub(crate) async fn settled(&self) -> Subscribed {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if let Some(outcome) = self.outcome() {
+                return outcome;
+            }
+            changed.await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Channels, Codec};
+    use signalr_core::{BackplaneMessage, BackplaneSink, Topic};
+
+    struct Deaf;
+
+    impl BackplaneSink for Deaf {
+        fn deliver(&self, _: &Topic, _: BackplaneMessage) {}
+    }
+
+    fn member() -> Arc<Member> {
+        Member::new("node".into(), Codec::new(Channels::new("", "H")), Arc::new(Deaf)).unwrap()
+    }
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|&name| name.to_owned()).collect()
+    }
+
+    fn batch(subscribe: &[&str], unsubscribe: &[&str]) -> Option<Batch> {
+        let names = |names: &[&str]| names.iter().map(|&name| name.into()).collect();
+        Some(Batch { subscribe: names(subscribe), unsubscribe: names(unsubscribe) })
+    }
+
+    #[test]
+    fn a_wish_is_fulfilled_when_its_last_channel_is_confirmed() {
+        let (registry, member) = (Registry::new(), member());
+        let wish = registry.want(&member, names(&["a", "b"]));
+        assert_eq!(wish.outcome(), None);
+        let asked = registry.batch();
+        assert_eq!(asked, batch(&["a", "b"], &[]));
+        registry.confirmed(&asked.unwrap());
+        assert_eq!(wish.outcome(), Some(Subscribed::InForce));
+        assert_eq!(registry.batch(), None);
+        assert_eq!(registry.want(&member, names(&["a"])).outcome(), Some(Subscribed::InForce));
+    }
+
+    #[test]
+    fn the_last_wish_counts_whatever_is_on_its_way() {
+        let (registry, member) = (Registry::new(), member());
+        registry.want(&member, names(&["a"]));
+        let first = registry.batch().unwrap();
+        registry.unwant(&member, &names(&["a"]));
+        registry.confirmed(&first);
+        let second = registry.batch();
+        assert_eq!(second, batch(&[], &["a"]));
+        // Wanted again while the request to unsubscribe is on its way: not in force until asked for again.
+        let wish = registry.want(&member, names(&["a"]));
+        assert_eq!(wish.outcome(), None);
+        registry.confirmed(&second.unwrap());
+        let third = registry.batch();
+        assert_eq!(third, batch(&["a"], &[]));
+        registry.confirmed(&third.unwrap());
+        assert_eq!(wish.outcome(), Some(Subscribed::InForce));
+        assert_eq!(registry.batch(), None);
+    }
+
+    #[test]
+    fn what_nobody_wants_any_more_is_never_asked_for() {
+        let (registry, member) = (Registry::new(), member());
+        let wish = registry.want(&member, names(&["a"]));
+        registry.unwant(&member, &names(&["a"]));
+        assert_eq!(wish.outcome(), Some(Subscribed::InForce), "nobody waits for ever");
+        assert_eq!(registry.batch(), None);
+        assert!(matches!(registry.receivers("a"), Receivers::Nobody));
+    }
+
+    #[test]
+    fn wishes_outlive_the_connection() {
+        let (registry, member) = (Registry::new(), member());
+        registry.want(&member, names(&["a", "b"]));
+        registry.confirmed(&registry.batch().unwrap());
+        registry.unwant(&member, &names(&["b"]));
+        let waiting = registry.want(&member, names(&["c"]));
+        registry.lost();
+        assert_eq!(waiting.outcome(), Some(Subscribed::Pending));
+        assert_eq!(registry.want(&member, names(&["d"])).outcome(), Some(Subscribed::Pending));
+        registry.connected();
+        let late = registry.want(&member, names(&["a"]));
+        assert_eq!(late.outcome(), None, "it is not in force on the new connection yet");
+        let mut asked = registry.batch().unwrap();
+        asked.subscribe.sort();
+        assert_eq!(Some(&asked), batch(&["a", "c", "d"], &[]).as_ref());
+        registry.confirmed(&asked);
+        assert_eq!(late.outcome(), Some(Subscribed::InForce));
+    }
+
+    #[test]
+    fn batches_are_bounded() {
+        let (registry, member) = (Registry::new(), member());
+        let many: Vec<String> = (0..2500).map(|number| number.to_string()).collect();
+        let wish = registry.want(&member, many);
+        let mut sizes = Vec::new();
+        while let Some(batch) = registry.batch() {
+            sizes.push(batch.subscribe.len());
+            registry.confirmed(&batch);
+        }
+        assert_eq!(sizes, [1000, 1000, 500]);
+        assert_eq!(wish.outcome(), Some(Subscribed::InForce));
+    }
+
+    #[test]
+    fn a_hub_that_parts_takes_its_wishes_along() {
+        let (registry, one, two) = (Registry::new(), member(), member());
+        registry.join(&one, "probe".into());
+        registry.join(&two, "unused".into());
+        registry.want(&one, names(&["a", "b"]));
+        registry.want(&two, names(&["b"]));
+        registry.confirmed(&registry.batch().unwrap());
+        registry.part(&one);
+        assert_eq!(registry.batch(), batch(&[], &["a"]));
+        assert!(matches!(registry.receivers("b"), Receivers::One(member) if Arc::ptr_eq(&member, &two)));
+        assert!(matches!(registry.receivers("probe"), Receivers::Probe));
+        registry.part(&two);
+        let mut rest = registry.batch().unwrap();
+        rest.unsubscribe.sort();
+        assert_eq!(Some(rest), batch(&[], &["b", "probe"]));
+    }
+}

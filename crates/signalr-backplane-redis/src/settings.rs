@@ -1,0 +1,175 @@
+//! What the engine needs to know, out of the options that users write.
+//!
+//! Owns the choice of what this version can do: a topology or an option that it cannot honour is refused here, never
+//! ignored. Parsing and checking of single options is done in `options`.
+
+use crate::options::{
+    CommandMap, Endpoint, OutagePolicy, ReconnectRetryPolicy, RedisOptions, RespProtocol, Topology,
+};
+use redis::{ProtocolVersion, RedisConnectionInfo};
+use signalr_core::{BackplaneError, BackplaneErrorKind};
+use std::fmt;
+use std::time::Duration;
+
+/// The waits between attempts when none were chosen: a Redis that is back is found within about a second.
+const RETRY: ReconnectRetryPolicy =
+    ReconnectRetryPolicy::Exponential { delta: Duration::from_millis(50), max: Duration::from_secs(1) };
+
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) login: RedisConnectionInfo,
+    pub(crate) client_name: Option<String>,
+    pub(crate) prefix: String,
+    pub(crate) commands: Commands,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) connect_retry: u32,
+    pub(crate) retry: ReconnectRetryPolicy,
+    /// How long a publish may wait for room, and a subscription for its confirmation.
+    pub(crate) request_timeout: Duration,
+    pub(crate) keep_alive: Duration,
+    pub(crate) probe_period: Duration,
+    pub(crate) probe_timeout: Duration,
+    pub(crate) abort_on_connect_fail: bool,
+    pub(crate) outage: OutagePolicy,
+    pub(crate) in_flight_bytes: usize,
+}
+
+/// What the commands are called on this server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Commands {
+    pub(crate) publish: String,
+    /// `None`: disabled, nobody can be counted.
+    pub(crate) pubsub: Option<String>,
+}
+
+impl Settings {
+    pub(crate) fn new(options: &RedisOptions) -> Result<Self, BackplaneError> {
+        let (host, port) = address(options)?;
+        let map = options.command_map();
+        let named = options.client_name().filter(|_| map.get("CLIENT") == Some("CLIENT"));
+        Ok(Self {
+            host,
+            port,
+            login: login(options, &map)?,
+            client_name: named.map(str::to_owned),
+            prefix: options.channel_prefix().unwrap_or_default().to_owned(),
+            commands: commands(&map)?,
+            connect_timeout: options.connect_timeout(),
+            connect_retry: options.connect_retry(),
+            retry: options.chosen_retry_policy().unwrap_or(RETRY),
+            request_timeout: options.async_timeout(),
+            keep_alive: options.keep_alive(),
+            probe_period: options.probe_period(),
+            probe_timeout: options.probe_timeout(),
+            abort_on_connect_fail: options.abort_on_connect_fail(),
+            outage: options.outage(),
+            in_flight_bytes: options.in_flight_bytes(),
+        })
+    }
+
+    /// Whether joins, subscriptions and new connections are accepted while Redis is away.
+    pub(crate) fn accepts_pending(&self) -> bool {
+        !matches!(self.outage, OutagePolicy::Fail)
+    }
+}
+
+fn address(options: &RedisOptions) -> Result<(String, u16), BackplaneError> {
+    match options.topology() {
+        Topology::Standalone => {}
+        Topology::Endpoints => return Err(not_yet("several endpoints", "name the primary alone")),
+        Topology::Sentinel { .. } => return Err(not_yet("Sentinel", "name the primary alone")),
+        Topology::Cluster => return Err(not_yet("Cluster", "use a single Redis")),
+    }
+    if options.ssl() {
+        return Err(not_yet("TLS", "use redis:// on a trusted network"));
+    }
+    match options.connect_to() {
+        [endpoint @ (Endpoint::Name { .. } | Endpoint::Address { .. })] => {
+            Ok((endpoint.host(), endpoint.port().unwrap_or(6379)))
+        }
+        _ => Err(not_yet("this kind of address", "write redis://HOST:PORT")),
+    }
+}
+
+fn login(options: &RedisOptions, map: &CommandMap) -> Result<RedisConnectionInfo, BackplaneError> {
+    if map.get("HELLO") != Some("HELLO") || options.protocol() == Some(RespProtocol::Resp2) {
+        return Err(not_yet("RESP2", "allow HELLO and protocol=resp3"));
+    }
+    let mut login = RedisConnectionInfo::default()
+        .set_protocol(ProtocolVersion::RESP3)
+        .set_skip_set_lib_name()
+        .set_db(options.default_database().into());
+    if let Some(user) = options.user() {
+        login = login.set_username(user);
+    }
+    if let Some(password) = options.password() {
+        login = login.set_password(password.expose());
+    }
+    Ok(login)
+}
+
+fn commands(map: &CommandMap) -> Result<Commands, BackplaneError> {
+    if ["SUBSCRIBE", "UNSUBSCRIBE"].iter().any(|command| map.get(command) != Some(*command)) {
+        return Err(not_yet("a renamed SUBSCRIBE or UNSUBSCRIBE", "leave them out of the command map"));
+    }
+    let Some(publish) = map.get("PUBLISH") else {
+        let text = "the command map disables PUBLISH, without which nothing can be sent; allow it";
+        return Err(BackplaneError::new(BackplaneErrorKind::Config, text));
+    };
+    Ok(Commands { publish: publish.to_owned(), pubsub: map.get("PUBSUB").map(str::to_owned) })
+}
+
+fn not_yet(what: &str, instead: &str) -> BackplaneError {
+    let text = format!("{what} is not supported by this version of the Redis backplane; {instead}");
+    BackplaneError::new(BackplaneErrorKind::Config, text)
+}
+
+impl fmt::Debug for Settings {
+    /// Without the login: of it nothing but the database is shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .field("database", &self.login.db())
+            .field("prefix", &self.prefix)
+            .field("outage", &self.outage)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(text: &str) -> Result<Settings, BackplaneError> {
+        Settings::new(&RedisOptions::parse(text).unwrap())
+    }
+
+    #[test]
+    fn what_this_version_cannot_do_is_refused_with_a_way_out() {
+        for text in [
+            "redis://a,b",
+            "redis+sentinel://a/mymaster",
+            "redis-cluster://a,b",
+            "rediss://a",
+            "redis+unix:///tmp/redis.sock",
+            "localhost,protocol=resp2",
+        ] {
+            let error = settings(text).expect_err(text);
+            assert_eq!(error.kind(), BackplaneErrorKind::Config, "{text}");
+            assert!(error.to_string().contains("is not supported by this version"), "{error}");
+        }
+    }
+
+    #[test]
+    fn options_reach_the_engine() {
+        let settings = settings("redis://me:secret@example.org:7000/3?channelPrefix=x&name=me").unwrap();
+        assert_eq!((settings.host.as_str(), settings.port), ("example.org", 7000));
+        assert_eq!((settings.login.db(), settings.login.username()), (3, Some("me")));
+        assert_eq!((settings.prefix.as_str(), settings.client_name.as_deref()), ("x", Some("me")));
+        assert_eq!(settings.retry, RETRY);
+        assert!(!format!("{settings:?}").contains("secret"));
+    }
+}

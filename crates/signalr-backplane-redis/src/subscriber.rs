@@ -1,0 +1,150 @@
+//! The subscriber: one connection that everything arrives on.
+//!
+//! Owns dialling without an end, bringing what is wanted into force, and handing over what arrives, inside the
+//! connection's own task. What is wanted is the registry's. Nothing but (un)subscribing is ever asked on this
+//! connection.
+
+use crate::backoff::Backoff;
+use crate::dial::{Link, dial};
+use crate::engine::Shared;
+use crate::health::Role;
+use crate::member::{Lost, Member};
+use crate::publisher::{lost, ticks};
+use crate::pulse::{Beat, Pulse};
+use crate::registry::Receivers;
+use crate::traffic::Traffic;
+use bytes::Bytes;
+use redis::aio::MultiplexedConnection;
+use redis::{PushInfo, PushKind, Value};
+use signalr_core::{BackplaneError, BackplaneErrorKind};
+use std::sync::{Arc, Weak};
+
+/// Keeps a connection for receiving, for ever.
+pub(crate) async fn supervise(shared: Arc<Shared>) {
+    let mut backoff = Backoff::new(shared.settings.retry);
+    loop {
+        let weak = Arc::downgrade(&shared);
+        let error = match dial(&shared.settings, Some(Arc::new(move |push| receive(&weak, push)))).await {
+            Ok(link) => run(&shared, link, &mut backoff).await,
+            Err(error) => error,
+        };
+        shared.registry.lost();
+        shared.lane.set_subscriber(false);
+        shared.health.lost(Role::Subscriber, error);
+        tokio::time::sleep(backoff.pause()).await;
+    }
+}
+
+/// Receives until the connection is over; says why. Nothing arrives on it afterwards.
+async fn run(shared: &Shared, mut link: Link, backoff: &mut Backoff) -> BackplaneError {
+    shared.registry.connected();
+    let (conn, traffic) = (link.conn(), link.traffic().clone());
+    let error = tokio::select! {
+        biased;
+        () = link.ended() => lost("the connection was closed"),
+        error = follow(shared, conn.clone(), backoff) => error,
+        error = watch(shared, conn, &traffic) => error,
+    };
+    link.cut().await;
+    error
+}
+
+/// Brings what is wanted into force, now and whenever that changes.
+async fn follow(shared: &Shared, mut conn: MultiplexedConnection, backoff: &mut Backoff) -> BackplaneError {
+    let mut complete = false;
+    loop {
+        while let Some(batch) = shared.registry.batch() {
+            let names =
+                |channels: &[Arc<str>]| channels.iter().map(|name| name.to_string()).collect::<Vec<_>>();
+            let mut asked = Ok(());
+            if !batch.subscribe.is_empty() {
+                asked = conn.subscribe(names(&batch.subscribe)).await;
+            }
+            if !batch.unsubscribe.is_empty() && asked.is_ok() {
+                asked = conn.unsubscribe(names(&batch.unsubscribe)).await;
+            }
+            if let Err(error) = asked {
+                return refusal(&error);
+            }
+            shared.registry.confirmed(&batch);
+        }
+        if !std::mem::replace(&mut complete, true) {
+            backoff.reset();
+            shared.lane.set_subscriber(true);
+            shared.health.up(Role::Subscriber);
+        }
+        shared.registry.changed().await;
+    }
+}
+
+/// Ready when the connection is dead although it was not closed.
+async fn watch(shared: &Shared, conn: MultiplexedConnection, traffic: &Traffic) -> BackplaneError {
+    let mut steps = ticks();
+    let mut pulse = Pulse::new(shared.settings.probe_period, shared.settings.probe_timeout);
+    let mut asked: Option<tokio::task::JoinHandle<()>> = None;
+    loop {
+        steps.tick().await;
+        if asked.as_ref().is_some_and(tokio::task::JoinHandle::is_finished) {
+            asked = None;
+        }
+        match pulse.step(traffic.received(), asked.is_some()) {
+            Beat::Fine => {}
+            Beat::Dead => return lost("no sign of life"),
+            Beat::Ask => {
+                // Asking again for what is in force changes nothing, and is allowed wherever this works at all.
+                if let Some(channel) = shared.registry.probe() {
+                    let mut conn = conn.clone();
+                    asked = Some(tokio::spawn(async move {
+                        // The bytes of the answer are what counts.
+                        let _ = conn.subscribe(channel.to_string()).await;
+                    }));
+                }
+            }
+        }
+    }
+}
+
+/// Hands over what Redis sent. Runs inside the connection's task and never waits.
+fn receive(shared: &Weak<Shared>, push: PushInfo) {
+    if push.kind != PushKind::Message {
+        return;
+    }
+    let Some(shared) = shared.upgrade() else { return };
+    let mut data = push.data.into_iter();
+    let (Some(Value::BulkString(channel)), Some(Value::BulkString(payload))) = (data.next(), data.next())
+    else {
+        return;
+    };
+    let receivers = match std::str::from_utf8(&channel) {
+        Ok(channel) => shared.registry.receivers(channel),
+        Err(_) => Receivers::Nobody,
+    };
+    let payload = Bytes::from(payload);
+    match receivers {
+        Receivers::Nobody | Receivers::Probe => {}
+        Receivers::One(member) => hand_over(&shared, &member, &channel, &payload),
+        Receivers::Some(members) => {
+            members.iter().for_each(|member| hand_over(&shared, member, &channel, &payload));
+        }
+    }
+}
+
+fn hand_over(shared: &Shared, member: &Arc<Member>, channel: &[u8], payload: &Bytes) {
+    shared.stats.received(1);
+    match member.receive(channel, payload) {
+        Ok(()) => {}
+        Err(Lost::Overflow) => shared.health.overflowed(),
+        Err(Lost::Malformed(error)) => {
+            shared.stats.malformed(1);
+            tracing::warn!(%error, "a message from Redis cannot be read and is left out");
+        }
+    }
+}
+
+fn refusal(error: &redis::RedisError) -> BackplaneError {
+    if matches!(error.kind(), redis::ErrorKind::Server(_)) {
+        let text = format!("Redis refuses a subscription: {error}; check the rights of the user");
+        return BackplaneError::new(BackplaneErrorKind::Refused, text);
+    }
+    lost("a subscription was not answered")
+}

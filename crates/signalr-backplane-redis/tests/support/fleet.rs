@@ -1,0 +1,26 @@
+//! A fleet of servers on one Redis of its own.
+
+use super::RedisServer;
+use signalr_backplane_redis::RedisBackplane;
+use signalr_core::Backplane;
+use signalr_testkit::conformance::Fleet;
+use std::sync::Arc;
+
+pub struct RedisFleet(pub RedisServer);
+
+impl RedisFleet {
+    pub fn start() -> Self {
+        Self(RedisServer::start())
+    }
+
+    pub async fn node(&self) -> RedisBackplane {
+        RedisBackplane::connect(&self.0.url()).await.expect("the address of Redis")
+    }
+}
+
+#[async_trait::async_trait]
+impl Fleet for RedisFleet {
+    async fn server(&self) -> Arc<dyn Backplane> {
+        Arc::new(self.node().await)
+    }
+}

@@ -1,0 +1,117 @@
+//! Real Redis processes for tests.
+//!
+//! Owns starting, stopping, freezing and restarting them. Each test has its own, so that nothing is shared; the process
+//! ends with the value.
+
+#![allow(dead_code, unreachable_pub, missing_docs)]
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "support of several tests; may fail loudly")]
+
+pub mod fleet;
+pub mod sink;
+
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, TcpListener};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// A `redis-server` on a free port of this machine, without persistence.
+pub struct RedisServer {
+    process: Child,
+    port: u16,
+}
+
+impl RedisServer {
+    pub fn start() -> Self {
+        // Somebody else may take the port in between: then another one.
+        for _ in 0..20 {
+            let port = free_port();
+            if let Some(process) = launch(port) {
+                return Self { process, port };
+            }
+        }
+        panic!("redis-server did not start on any of 20 ports");
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// The process vanishes, as by `kill -9`.
+    pub fn kill(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+
+    /// Starts again on the same port; returns when it accepts connections.
+    pub fn restart(&mut self) {
+        self.process = launch(self.port).expect("redis-server did not start again on its port");
+    }
+
+    /// Stops without closing anything, as a machine that hangs.
+    pub fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    pub fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.process.id().to_string()]).status();
+        assert!(sent.expect("the kill program").success(), "kill {signal} failed");
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    listener.local_addr().expect("its address").port()
+}
+
+/// Starts a server and waits until it accepts connections; `None` when it ended instead.
+fn launch(port: u16) -> Option<Child> {
+    let mut command = Command::new("redis-server");
+    command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+    command.args(["--enable-debug-command", "yes", "--daemonize", "no", "--dir", "/tmp"]);
+    let started = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+    let mut process = match started {
+        Ok(process) => process,
+        Err(error) => {
+            panic!("redis-server cannot be started ({error}); run: apt-get install -y redis-server")
+        }
+    };
+    let mut log = BufReader::new(process.stdout.take().expect("its output"));
+    let mut line = String::new();
+    while log.read_line(&mut line).is_ok_and(|read| read > 0) {
+        if line.contains("Ready to accept connections") {
+            // It would stop when nobody read its log.
+            std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+            return Some(process);
+        }
+        line.clear();
+    }
+    let _ = process.kill();
+    let _ = process.wait();
+    None
+}
+
+/// Waits for a condition in real time; false when the deadline passed.
+pub async fn comes_true(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
+    let wait = async {
+        let mut looks = tokio::time::interval(Duration::from_millis(5));
+        while !condition() {
+            looks.tick().await;
+        }
+    };
+    tokio::time::timeout(limit, wait).await.is_ok()
+}
