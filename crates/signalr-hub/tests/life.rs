@@ -190,6 +190,19 @@ async fn pings_come_every_interval_and_only_pinging_clients_time_out() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_time_out_below_the_ping_interval_is_kept() {
+    let mut options = HubOptions::default();
+    options.client_timeout = Duration::from_secs(3);
+    let (_, endpoint) = recording("", options);
+    let mut client = TestClient::builder().start(endpoint.handler(), Protocol::Json).await.unwrap();
+    client.ping();
+    let start = Instant::now();
+    rest(&mut client).await;
+    let waited = start.elapsed();
+    assert!(waited >= Duration::from_secs(3) && waited <= Duration::from_secs(5), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_blocked_by_the_parallel_limit_does_not_time_out() {
     let served = Served::new();
     let mut client = served.json().await;

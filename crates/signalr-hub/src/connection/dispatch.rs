@@ -79,7 +79,7 @@ fn message_step(
             Step::Done
         }
         Message::Ping => {
-            calls.heard_ping();
+            calls.heard_ping(&endpoint.options);
             Step::Done
         }
         Message::Close { error, .. } => Step::End(Ending::ClientClosed(error.map(Into::into))),

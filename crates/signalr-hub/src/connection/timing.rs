@@ -48,8 +48,13 @@ impl Calls {
     }
 
     /// The client pinged: from now on its silence counts.
-    pub(super) fn heard_ping(&mut self) {
-        self.last_heard.get_or_insert_with(Instant::now);
+    pub(super) fn heard_ping(&mut self, options: &HubOptions) {
+        if self.last_heard.is_none() {
+            self.last_heard = Some(Instant::now());
+            // Its silence may become too long before the next ping of ours is due.
+            let deadline = self.next_deadline(options);
+            self.context().inner.connection.set_deadline(Some(deadline));
+        }
     }
 
     fn is_silent(&mut self, options: &HubOptions, now: Instant) -> bool {
