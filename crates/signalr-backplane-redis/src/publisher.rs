@@ -16,6 +16,7 @@ use futures_util::stream::FuturesOrdered;
 use redis::{ErrorKind, Pipeline, RedisResult, ServerErrorKind, Value};
 use signalr_core::{BackplaneError, BackplaneErrorKind, Outcome};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
@@ -234,6 +235,8 @@ impl<'a> Session<'a> {
         }
         if self.steps.is_multiple_of(self.period) {
             self.probe();
+        } else if self.is_new() {
+            self.ask_census();
         }
         let now = Instant::now();
         self.shared.lane.expire(now);
@@ -249,10 +252,13 @@ impl<'a> Session<'a> {
             pipeline.cmd(&self.shared.settings.commands.publish).arg(&*channel).arg("");
             self.ask(pipeline, Flight::Probe);
         }
-        // Needed to know when a fleet is complete again: seldom while all is well, often after an outage.
-        if self.shared.lane.may_replay() || self.steps.is_multiple_of(self.period * 5) {
-            self.ask_census();
-        }
+        // Needed to know when a fleet is complete again after an outage.
+        self.ask_census();
+    }
+
+    /// Whether the size of some hub's fleet was never learned.
+    fn is_new(&self) -> bool {
+        self.shared.registry.joined().iter().any(|member| member.fleet().load(Ordering::Relaxed) == 0)
     }
 
     fn ask_census(&mut self) {
@@ -270,7 +276,6 @@ impl<'a> Session<'a> {
     }
 
     fn take_census(&mut self, members: &[Arc<Member>], replies: Vec<Value>) {
-        use std::sync::atomic::Ordering::Relaxed;
         let Some(Value::Array(pairs)) = replies.into_iter().next() else { return };
         let counts = pairs.chunks_exact(2).map(|pair| match pair[1] {
             Value::Int(count) => u64::try_from(count).unwrap_or(0),
@@ -278,11 +283,11 @@ impl<'a> Session<'a> {
         });
         let counted: Vec<_> = members.iter().zip(counts).collect();
         if !self.shared.health.in_outage() {
-            counted.iter().for_each(|(member, count)| member.fleet().store(*count, Relaxed));
+            counted.iter().for_each(|(member, count)| member.fleet().store(*count, Ordering::Relaxed));
             return;
         }
         let complete = |(member, count): &(&Arc<Member>, u64)| {
-            let before = member.fleet().load(Relaxed);
+            let before = member.fleet().load(Ordering::Relaxed);
             before > 0 && *count >= before
         };
         if counted.len() == members.len() && counted.iter().all(complete) && self.shared.lane.may_replay() {
@@ -302,7 +307,7 @@ impl<'a> Session<'a> {
                 self.ask_census();
             }
             Some(since) if now.duration_since(since) >= GRACE => self.shared.lane.replay(now),
-            Some(_) => {}
+            Some(_) => self.ask_census(),
         }
     }
 

@@ -9,8 +9,8 @@
 pub mod fleet;
 pub mod sink;
 
-use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, TcpListener};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -60,9 +60,48 @@ impl RedisServer {
         self.signal("-CONT");
     }
 
+    /// A Redis that is not there yet: its port only.
+    pub fn absent() -> Absent {
+        Absent(free_port())
+    }
+
+    /// Cuts all connections that receive.
+    pub fn cut_subscribers(&self) {
+        self.ask("CLIENT KILL TYPE pubsub");
+    }
+
+    /// Cuts all connections that do not receive.
+    pub fn cut_publishers(&self) {
+        self.ask("CLIENT KILL TYPE normal");
+    }
+
+    /// Sends one command on a connection of its own and gives the first line of the answer.
+    pub fn ask(&self, command: &str) -> String {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).expect("a connection to Redis");
+        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a time-out");
+        stream.write_all(format!("{command}\r\n").as_bytes()).expect("a command");
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line).expect("an answer");
+        line.trim().to_owned()
+    }
+
     fn signal(&self, signal: &str) {
         let sent = Command::new("kill").args([signal, &self.process.id().to_string()]).status();
         assert!(sent.expect("the kill program").success(), "kill {signal} failed");
+    }
+}
+
+/// A Redis that will be.
+pub struct Absent(u16);
+
+impl Absent {
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.0)
+    }
+
+    pub fn start(self) -> RedisServer {
+        let process = launch(self.0).expect("redis-server did not start on its port");
+        RedisServer { process, port: self.0 }
     }
 }
 

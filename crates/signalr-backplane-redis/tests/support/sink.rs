@@ -1,12 +1,14 @@
 //! A hub that writes down what arrives, and numbered messages to find again.
 
 use bytes::Bytes;
-use signalr_backplane_redis::RedisBackplane;
+use signalr_backplane_redis::{RedisBackplane, RedisEvent, RedisEvents};
 use signalr_core::{
-    Backplane, BackplaneHub, BackplaneMessage, BackplaneSink, HubJoin, InvocationMessage, Topic,
+    Backplane, BackplaneHub, BackplaneMessage, BackplaneSink, BackplaneState, HubJoin, InvocationMessage,
+    Subscribed, Topic,
 };
 use signalr_protocol::Protocol;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 #[derive(Default)]
 pub struct Log {
@@ -32,6 +34,20 @@ impl Log {
         self.heard.lock().unwrap().iter().map(|(_, number)| *number).collect()
     }
 
+    /// Checks that nothing came twice, and that numbers of one sender came in order; at most `unknown` of them may have
+    /// been late echoes, which follow newer ones.
+    pub fn assert_once_and_in_order(&self, unknown: u64) {
+        let mut numbers = self.numbers();
+        let (mut newest, mut late) = (0, 0);
+        for &number in &numbers {
+            late += u64::from(number < newest);
+            newest = newest.max(number);
+        }
+        assert!(late <= unknown, "{late} came behind newer ones, of which only {unknown} may");
+        numbers.sort_unstable();
+        assert_eq!(numbers.windows(2).find(|pair| pair[0] == pair[1]), None, "came twice");
+    }
+
     pub fn len(&self) -> usize {
         self.heard.lock().unwrap().len()
     }
@@ -50,6 +66,35 @@ impl Node {
         let hub = backplane.join(HubJoin::new("Test.Hub", log.clone())).await.expect("the join");
         *log.own.lock().unwrap() = Some(hub.node().to_owned());
         Self { backplane, hub, log }
+    }
+
+    /// Waits for a state, with patience for a busy machine.
+    pub async fn reaches(&self, state: BackplaneState) {
+        let mut events = self.hub.state();
+        let reached = async {
+            while events.current() != state {
+                events.changed().await.expect("the backplane lives");
+            }
+        };
+        let reached = tokio::time::timeout(Duration::from_secs(20), reached).await;
+        assert!(reached.is_ok(), "the state is {:?}, not {state:?}", self.hub.state().current());
+    }
+
+    /// Waits for an event.
+    pub async fn raises(events: &mut RedisEvents, wanted: impl Fn(&RedisEvent) -> bool) -> RedisEvent {
+        let found = async {
+            loop {
+                let event = events.next().await.expect("the backplane lives");
+                if wanted(&event) {
+                    return event;
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), found).await.expect("the event never came")
+    }
+
+    pub async fn subscribe(&self, topic: &Topic) -> Subscribed {
+        self.hub.subscribe(std::slice::from_ref(topic)).await.expect("the subscription")
     }
 
     pub fn say(&self, topic: &Topic, number: u64) -> signalr_core::Ticket {

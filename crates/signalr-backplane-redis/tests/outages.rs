@@ -1,0 +1,267 @@
+//! Redis' bad days, with real processes: killed, frozen, cut; nothing arrives twice, and what is lost was counted.
+
+mod support;
+
+use signalr_backplane_redis::{RedisCounters, RedisEvent, Role};
+use signalr_core::{BackplaneState, Outcome, Subscribed, Topic};
+use std::time::{Duration, Instant};
+use support::fleet::RedisFleet;
+use support::sink::Node;
+use support::{RedisServer, comes_true};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+async fn pair(fleet: &RedisFleet) -> (Node, Node, Topic) {
+    let topic = Topic::group("g");
+    let (a, b) = (Node::join(fleet.node().await).await, Node::join(fleet.node().await).await);
+    for node in [&a, &b] {
+        assert_eq!(node.subscribe(&topic).await, Subscribed::InForce);
+        node.reaches(BackplaneState::Up).await;
+    }
+    (a, b, topic)
+}
+
+/// Numbers that a log lacks.
+fn lost(node: &Node, said: u64) -> u64 {
+    said - node.log.len() as u64
+}
+
+/// Messages of a publisher that may echo late.
+fn unknown(node: &Node) -> u64 {
+    node.backplane.counters().unknown
+}
+
+/// Publishes numbers from `next` on, one each few milliseconds, until the future is ready.
+async fn talk_while(node: &Node, topic: &Topic, next: &mut u64, until: impl Future<Output = ()>) {
+    let mut until = std::pin::pin!(until);
+    let mut pace = tokio::time::interval(Duration::from_millis(2));
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut until => return,
+            _ = pace.tick() => {
+                drop(node.say(topic, *next));
+                *next += 1;
+            }
+        }
+    }
+}
+
+/// Waits until the last number is at both, by saying numbers until one is.
+async fn settle(a: &Node, b: &Node, topic: &Topic, next: &mut u64) {
+    let last = *next;
+    drop(a.say(topic, last));
+    *next += 1;
+    let arrived = comes_true(PATIENCE, || [a, b].iter().all(|node| node.log.numbers().contains(&last))).await;
+    assert!(arrived, "a message after the outage did not arrive");
+}
+
+fn assert_accounted(a: &Node, b: &Node, said: u64, before: RedisCounters) {
+    let now = a.backplane.counters();
+    let (dropped, unknown) = (now.dropped - before.dropped, now.unknown - before.unknown);
+    let lost_there = lost(b, said);
+    println!("said {said}, lost at the other {lost_there}, dropped {dropped}, unknown {unknown}");
+    assert!(dropped <= lost_there && lost_there <= dropped + unknown, "a loss that was not counted");
+    assert!(lost(a, said) <= unknown, "local members lost more than what is unknown");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_redis_costs_what_was_counted_and_nothing_arrives_twice() {
+    let mut fleet = RedisFleet::start();
+    let (a, b, topic) = pair(&fleet).await;
+    let mut events = a.backplane.events();
+    let before = a.backplane.counters();
+    let mut next = 0;
+    talk_while(&a, &topic, &mut next, tokio::time::sleep(Duration::from_millis(200))).await; // some traffic before
+    fleet.0.kill();
+    let killed = Instant::now();
+    talk_while(&a, &topic, &mut next, tokio::time::sleep(Duration::from_secs(1))).await; // how long Redis is away
+    assert_eq!(a.hub.state().current(), BackplaneState::Down);
+    fleet.0.restart();
+    let back = Instant::now();
+    let restored = async {
+        let event = Node::raises(&mut events, |event| matches!(event, RedisEvent::Restored { .. })).await;
+        println!(
+            "{event:?} {:?} after the start of Redis, {:?} after its end",
+            back.elapsed(),
+            killed.elapsed()
+        );
+    };
+    talk_while(&a, &topic, &mut next, restored).await;
+    b.reaches(BackplaneState::Up).await;
+    settle(&a, &b, &topic, &mut next).await;
+    for node in [&a, &b] {
+        node.log.assert_once_and_in_order(unknown(&a));
+    }
+    assert_accounted(&a, &b, next, before);
+    let now = a.backplane.counters();
+    assert!(now.replayed > 0 && now.buffered >= now.replayed, "nothing was kept: {now:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frozen_redis_is_noticed_and_costs_what_was_counted() {
+    let fleet = RedisFleet::start();
+    let (a, b, topic) = pair(&fleet).await;
+    let before = a.backplane.counters();
+    let mut next = 0;
+    talk_while(&a, &topic, &mut next, tokio::time::sleep(Duration::from_millis(200))).await; // some traffic before
+    fleet.0.freeze();
+    let frozen = Instant::now();
+    talk_while(&a, &topic, &mut next, a.reaches(BackplaneState::Down)).await;
+    println!("a frozen Redis was noticed after {:?}", frozen.elapsed());
+    // The promise is 3.5 s; the margin is for a busy machine.
+    assert!(frozen.elapsed() < Duration::from_secs(8), "noticed after {:?}", frozen.elapsed());
+    b.reaches(BackplaneState::Down).await;
+    fleet.0.thaw();
+    talk_while(&a, &topic, &mut next, async {
+        a.reaches(BackplaneState::Up).await;
+        b.reaches(BackplaneState::Up).await
+    })
+    .await;
+    settle(&a, &b, &topic, &mut next).await;
+    for node in [&a, &b] {
+        node.log.assert_once_and_in_order(unknown(&a));
+    }
+    assert_accounted(&a, &b, next, before);
+    assert!(a.backplane.counters().unknown > before.unknown, "what was written to a frozen Redis is unknown");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_written_and_never_answered_is_unknown_and_never_sent_again() {
+    let mut fleet = RedisFleet::start();
+    let (a, b, topic) = pair(&fleet).await;
+    fleet.0.freeze();
+    let ticket = a.say(&topic, 1);
+    let before = a.backplane.counters();
+    // Handed over as soon as the publisher had its turn; then the server dies with it.
+    let questions = a.hub.receivers(&topic);
+    assert_eq!(questions.await, None, "a frozen Redis answers nothing");
+    fleet.0.kill();
+    assert_eq!(ticket.await, Ok(Outcome::Unknown));
+    assert_eq!(a.backplane.counters().unknown - before.unknown, 1);
+    fleet.0.restart();
+    for node in [&a, &b] {
+        node.reaches(BackplaneState::Up).await;
+    }
+    let mut next = 2;
+    settle(&a, &b, &topic, &mut next).await;
+    assert_eq!((a.log.numbers(), b.log.numbers()), (vec![2], vec![2]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_channels_come_back_before_the_state_is_up() {
+    let mut fleet = RedisFleet::start();
+    let (a, b, _) = pair(&fleet).await;
+    let topics: Vec<Topic> = (0..10_000).map(|number| Topic::group(&format!("group {number}"))).collect();
+    assert_eq!(b.hub.subscribe(&topics).await, Ok(Subscribed::InForce));
+    fleet.0.kill();
+    b.reaches(BackplaneState::Down).await;
+    // Wished for and taken back while Redis is away: the last wish counts.
+    let late = Topic::user("late");
+    assert_eq!(b.subscribe(&late).await, Subscribed::Pending);
+    b.hub.unsubscribe(&topics[..1]);
+    fleet.0.restart();
+    let back = Instant::now();
+    b.reaches(BackplaneState::Up).await;
+    println!("10,000 channels are back {:?} after the start of Redis", back.elapsed());
+    a.reaches(BackplaneState::Up).await;
+    let mut wanted = Vec::new();
+    for (number, topic) in (0..).zip(topics.iter().step_by(100).chain([&late])) {
+        let expected = u64::from(number > 0);
+        assert_eq!(a.say(topic, number).await, Ok(Outcome::Receivers(expected)), "{topic:?}");
+        wanted.extend((number > 0).then_some(number));
+    }
+    assert!(comes_true(PATIENCE, || b.log.len() == wanted.len()).await);
+    assert_eq!(b.log.numbers(), wanted);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deaf_server_serves_its_own_members_and_reports_the_gap() {
+    let fleet = RedisFleet::start();
+    let (a, b, topic) = pair(&fleet).await;
+    let mut events = a.backplane.events();
+    let before = a.backplane.counters();
+    let mut next = 0;
+    for _ in 0..5 {
+        let cut = async {
+            fleet.0.cut_subscribers();
+            Node::raises(&mut events, |event| matches!(event, RedisEvent::Failed(Role::Subscriber, _))).await;
+            Node::raises(&mut events, |event| *event == RedisEvent::SubscriberReplaced).await;
+            Node::raises(&mut events, |event| matches!(event, RedisEvent::Restored { .. })).await;
+        };
+        talk_while(&a, &topic, &mut next, cut).await;
+        b.reaches(BackplaneState::Up).await;
+    }
+    settle(&a, &b, &topic, &mut next).await;
+    for node in [&a, &b] {
+        node.log.assert_once_and_in_order(unknown(&a));
+    }
+    println!("said {next}, lost here {}, lost there {}", lost(&a, next), lost(&b, next));
+    // The publisher never lost its connection: what is missing was lost by deaf subscribers, in reported gaps.
+    let now = a.backplane.counters();
+    assert_eq!((now.unknown, now.dropped), (before.unknown, before.dropped));
+    assert!(lost(&b, next) < next, "nothing arrived at all");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_publisher_that_is_cut_alone_loses_only_what_is_unknown() {
+    let fleet = RedisFleet::start();
+    let (a, b, topic) = pair(&fleet).await;
+    let mut events = a.backplane.events();
+    let before = a.backplane.counters();
+    let mut next = 0;
+    for _ in 0..5 {
+        let cut = async {
+            fleet.0.cut_publishers();
+            Node::raises(&mut events, |event| matches!(event, RedisEvent::Failed(Role::Publisher, _))).await;
+            Node::raises(&mut events, |event| matches!(event, RedisEvent::Restored { .. })).await;
+        };
+        talk_while(&a, &topic, &mut next, cut).await;
+    }
+    settle(&a, &b, &topic, &mut next).await;
+    for node in [&a, &b] {
+        node.log.assert_once_and_in_order(unknown(&a));
+    }
+    assert_accounted(&a, &b, next, before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_breaker_opens_while_redis_is_dead_and_closes_when_it_is_back() {
+    let mut fleet = RedisFleet::start();
+    let (a, _b, _) = pair(&fleet).await;
+    let mut events = a.backplane.events();
+    fleet.0.kill();
+    Node::raises(&mut events, |event| *event == RedisEvent::BreakerOpened).await;
+    fleet.0.restart();
+    Node::raises(&mut events, |event| *event == RedisEvent::BreakerClosed).await;
+    a.reaches(BackplaneState::Up).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_comes_late_is_waited_for() {
+    let absent = RedisServer::absent();
+    let backplane = signalr_backplane_redis::RedisBackplane::connect(&absent.url()).await.unwrap();
+    assert_eq!(backplane.state().current(), BackplaneState::Starting);
+    let node = Node::join(backplane).await;
+    let topic = Topic::group("g");
+    assert_eq!(node.subscribe(&topic).await, Subscribed::Pending);
+    assert_eq!(node.say(&topic, 1).await, Ok(Outcome::Buffered));
+    assert_eq!(node.log.numbers(), [1], "local members are served at once");
+    let server = absent.start();
+    node.reaches(BackplaneState::Up).await;
+    let fleet = RedisFleet(server);
+    let other = Node::join(fleet.node().await).await;
+    assert_eq!(other.say(&topic, 2).await, Ok(Outcome::Receivers(1)));
+    assert!(comes_true(PATIENCE, || node.log.len() == 2).await);
+    assert_eq!(node.log.numbers(), [1, 2]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_string_fails_at_the_start_as_the_reference_does() {
+    let absent = RedisServer::absent();
+    let string = absent.url().replace("redis://", "") + ",connectRetry=2,connectTimeout=1000";
+    let refused = signalr_backplane_redis::RedisBackplane::connect(&string).await;
+    assert!(refused.is_err_and(|error| error.is_transient()));
+    let lenient = string + ",abortConnect=false";
+    assert!(signalr_backplane_redis::RedisBackplane::connect(&lenient).await.is_ok());
+}
