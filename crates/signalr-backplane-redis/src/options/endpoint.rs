@@ -118,6 +118,8 @@ impl Endpoint {
             "write `host:port`, and `[address]:port` for IPv6"
         } else if host.starts_with('$') {
             "write `$COMMAND=` to disable a command, or `$COMMAND=NAME` to rename it"
+        } else if host.chars().all(|letter| letter.is_ascii_digit() || letter == '.') {
+            "an IPv4 address has four numbers of 0 to 255"
         } else if host.is_empty() || host.contains(|letter: char| !is_host_letter(letter)) {
             "a host has letters, digits, `-`, `_` and dots only"
         } else {
@@ -237,6 +239,7 @@ mod tests {
             ("é]:1", "host"),
             ("a:b", "host:port"),
             ("a:70000", "70000"),
+            ("1.2.3.256", "255"),
         ] {
             let error = Endpoint::parse(text).unwrap_err().to_string();
             assert!(error.contains(word), "{text}: {error}");

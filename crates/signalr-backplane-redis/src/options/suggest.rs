@@ -15,7 +15,7 @@ pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
     for candidate in known {
         let other = plain(candidate);
         let starts = word.len() >= 3 && (other.starts_with(&word) || word.starts_with(&other));
-        let distance = if starts { 1 } else { distance(&word, &other) };
+        let distance = distance(&word, &other).min(if starts { allowed } else { usize::MAX });
         if distance <= allowed && best.is_none_or(|(nearest, _)| distance < nearest) {
             best = Some((distance, candidate));
         }

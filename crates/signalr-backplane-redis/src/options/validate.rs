@@ -143,7 +143,7 @@ fn check_topology(library: &ConnectionString, ours: &Ours) -> Checked {
 fn check_commands(library: &ConnectionString, ours: &Ours) -> Checked {
     if let Some(proxy) = library.proxy.filter(|proxy| *proxy != Proxy::None) {
         return Err(RedisConfigError::impossible(
-            format!("`proxy={proxy:?}` has no publish and subscribe, which a backplane lives on"),
+            format!("`proxy={proxy}` has no publish and subscribe, which a backplane lives on"),
             "connect to Redis itself",
         ));
     }

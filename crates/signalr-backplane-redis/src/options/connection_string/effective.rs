@@ -50,11 +50,11 @@ impl ConnectionString {
         self.connect_timeout.unwrap_or(5_000)
     }
 
-    /// The policy that follows from the connect time-out; `None` when that is negative, where the library throws.
+    /// The policy that follows from the connect time-out; `None` when that is less than -1, where
+    /// the library throws.
     pub fn effective_reconnect_retry_policy(&self) -> Option<ReconnectRetryPolicy> {
         let half = u64::try_from(self.effective_connect_timeout() / 2).ok()?;
-        (self.effective_connect_timeout() >= 0)
-            .then(|| ReconnectRetryPolicy::exponential(Duration::from_millis(half)))
+        Some(ReconnectRetryPolicy::exponential(Duration::from_millis(half)))
     }
 
     /// Whether connections are encrypted. False, but true for Azure: managed always, and others at port 6380.

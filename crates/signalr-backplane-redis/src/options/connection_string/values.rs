@@ -55,6 +55,19 @@ pub enum Proxy {
     Twemproxy,
     /// Envoy.
     Envoyproxy,
+    /// A number that means nothing, which the library takes too.
+    Other(i32),
+}
+
+impl fmt::Display for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("None"),
+            Self::Twemproxy => f.write_str("Twemproxy"),
+            Self::Envoyproxy => f.write_str("Envoyproxy"),
+            Self::Other(number) => write!(f, "{number}"),
+        }
+    }
 }
 
 /// A set of TLS versions, as the flags of .NET's `SslProtocols`. `Display` writes .NET's names.
@@ -149,12 +162,13 @@ pub(crate) fn version(key: &str, value: &str) -> Result<RedisVersion, RedisConfi
 }
 
 pub(super) fn proxy(key: &str, value: &str) -> Result<Proxy, RedisConfigError> {
-    match value.to_ascii_lowercase().as_str() {
-        "none" | "0" => Ok(Proxy::None),
-        "twemproxy" | "1" => Ok(Proxy::Twemproxy),
-        "envoyproxy" | "2" => Ok(Proxy::Envoyproxy),
-        _ => Err(RedisConfigError::value(key, value, "`None`, `Twemproxy` or `Envoyproxy`")),
+    let names = [Proxy::None, Proxy::Twemproxy, Proxy::Envoyproxy];
+    if let Some(number) = endpoint::integer(value) {
+        let known = usize::try_from(number).ok().and_then(|number| names.get(number).copied());
+        return Ok(known.unwrap_or(Proxy::Other(number)));
     }
+    let named = names.into_iter().find(|proxy| proxy.to_string().eq_ignore_ascii_case(value));
+    named.ok_or_else(|| RedisConfigError::value(key, value, "`None`, `Twemproxy` or `Envoyproxy`"))
 }
 
 pub(crate) fn protocol(key: &str, value: &str) -> Result<RespProtocol, RedisConfigError> {

@@ -1,7 +1,7 @@
 //! Writes connection strings in the library's own way: its order of options, its spelling, nothing that was not set.
 
 use super::ConnectionString;
-use super::values::{Proxy, RespProtocol};
+use super::values::RespProtocol;
 use crate::options::endpoint::Endpoint;
 use crate::options::secret::Secret;
 use std::fmt::Display;
@@ -50,13 +50,13 @@ impl ConnectionString {
         parts.boolean("resolveDns", self.resolve_dns);
         parts.text("channelPrefix", self.channel_prefix.as_deref());
         parts.shown("connectRetry", self.connect_retry);
-        parts.shown("proxy", self.proxy.map(proxy_text));
+        parts.shown("proxy", self.proxy);
         parts.shown("configCheckSeconds", self.config_check_seconds);
         parts.shown("defaultDatabase", self.default_database);
         parts.boolean("setlib", self.set_client_library);
         parts.boolean("highIntegrity", self.high_integrity);
-        parts.boolean("tcpKeepAlive", self.tcp_keep_alive);
         parts.shown("protocol", self.protocol.map(protocol_text));
+        parts.boolean("tcpKeepAlive", self.tcp_keep_alive);
         parts.text("tunnel", self.tunnel.as_deref());
         for change in self.command_map.iter().flat_map(|map| map.parts()) {
             parts.push(change);
@@ -94,14 +94,6 @@ fn endpoint_text(endpoint: &Endpoint, include_password: bool) -> String {
     match endpoint {
         Endpoint::Name { host, .. } if !include_password && host.contains('@') => "*****".to_owned(),
         endpoint => endpoint.to_string(),
-    }
-}
-
-fn proxy_text(proxy: Proxy) -> &'static str {
-    match proxy {
-        Proxy::None => "None",
-        Proxy::Twemproxy => "Twemproxy",
-        Proxy::Envoyproxy => "Envoyproxy",
     }
 }
 
