@@ -47,6 +47,12 @@ async fn talk_while(node: &Node, topic: &Topic, next: &mut u64, until: impl Futu
     }
 }
 
+/// Real time that passes: how long traffic flows, or Redis is away.
+async fn passing(time: Duration) {
+    let since = Instant::now();
+    assert!(comes_true(PATIENCE, || since.elapsed() > time).await);
+}
+
 /// Waits until the last number is at both, by saying numbers until one is.
 async fn settle(a: &Node, b: &Node, topic: &Topic, next: &mut u64) {
     let last = *next;
@@ -72,10 +78,11 @@ async fn a_killed_redis_costs_what_was_counted_and_nothing_arrives_twice() {
     let mut events = a.backplane.events();
     let before = a.backplane.counters();
     let mut next = 0;
-    talk_while(&a, &topic, &mut next, tokio::time::sleep(Duration::from_millis(200))).await; // some traffic before
+    // Long enough to have learned how many servers the fleet has.
+    talk_while(&a, &topic, &mut next, passing(Duration::from_millis(1500))).await;
     fleet.0.kill();
     let killed = Instant::now();
-    talk_while(&a, &topic, &mut next, tokio::time::sleep(Duration::from_secs(1))).await; // how long Redis is away
+    talk_while(&a, &topic, &mut next, passing(Duration::from_secs(1))).await;
     assert_eq!(a.hub.state().current(), BackplaneState::Down);
     fleet.0.restart();
     let back = Instant::now();
@@ -104,7 +111,7 @@ async fn a_frozen_redis_is_noticed_and_costs_what_was_counted() {
     let (a, b, topic) = pair(&fleet).await;
     let before = a.backplane.counters();
     let mut next = 0;
-    talk_while(&a, &topic, &mut next, tokio::time::sleep(Duration::from_millis(200))).await; // some traffic before
+    talk_while(&a, &topic, &mut next, passing(Duration::from_millis(200))).await;
     fleet.0.freeze();
     let frozen = Instant::now();
     talk_while(&a, &topic, &mut next, a.reaches(BackplaneState::Down)).await;

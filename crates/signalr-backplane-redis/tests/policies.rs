@@ -1,5 +1,7 @@
 //! What a send does while Redis is away, for each policy.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests may fail loudly")]
+
 mod support;
 
 use signalr_backplane_redis::{OutagePolicy, RedisBackplane, RedisEvent, RedisOptions};
