@@ -1,4 +1,4 @@
-//! `vectors`: runs the reference's data files through the protocol crate and says how many entries hold, file by file.
+//! `vectors`: runs the reference's data files through the crates that read them and says how many entries hold, file by file.
 //!
 //! The tests themselves judge; this reads their `VECTORS` lines, adds them up and lists every entry that does not apply, with the
 //! reason that the test gave. A run that reports nothing has failed.
@@ -20,6 +20,8 @@ pub(crate) fn run() -> Result<bool> {
         "test",
         "-p",
         "signalr-protocol",
+        "-p",
+        "signalr-backplane-redis",
         "--all-features",
         "--no-fail-fast",
         "--test",

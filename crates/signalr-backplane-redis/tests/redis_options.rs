@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 use signalr_backplane_redis::options::{
-    CommandMap, ConnectionString, OutagePolicy, ReconnectRetryPolicy, RedisOptions, SslProtocols, Topology,
+    CommandMap, ConnectionString, OutagePolicy, ReconnectRetryPolicy, RedisOptions, RedisVersion,
+    SslProtocols, Topology,
 };
 use std::time::Duration;
 
@@ -71,6 +72,8 @@ fn sentinels() {
     assert_eq!(options.password().unwrap().expose(), "pass");
     assert_eq!((options.sentinel_user(), options.sentinel_password().unwrap().expose()), (Some("s"), "t"));
     assert_eq!(self::options("rediss+sentinel://:p@h/m").sentinel_password().unwrap().expose(), "p");
+    assert_eq!(self::options("rediss+sentinel://h/m").ssl_host(), None, "the primary has another name");
+    assert_eq!(self::options("rediss://h").ssl_host(), Some("h"));
 }
 
 #[test]
@@ -127,6 +130,61 @@ fn defaults() {
     );
     assert!(!options.abort_on_connect_fail() && !options.ordered_direct());
     assert_eq!(options.to_connection_string(true).unwrap(), "localhost,abortConnect=False");
+}
+
+/// The configurations of the guide to scaling out, one after the other.
+#[test]
+fn the_guides_configurations() {
+    let basic = options("localhost:6379,ssl=false,abortConnect=false").to_builder();
+    let basic = basic
+        .channel_prefix("myapp")
+        .connect_timeout(Duration::from_secs(5))
+        .connect_retry(3)
+        .build()
+        .unwrap();
+    assert_eq!(
+        basic.to_connection_string(false).unwrap(),
+        "localhost:6379,connectTimeout=5000,ssl=False,abortConnect=False,channelPrefix=myapp,connectRetry=3"
+    );
+    let advanced = RedisOptions::builder()
+        .endpoints(["redis-primary.azure.com:6380", "redis-secondary.azure.com:6380"])
+        .password("from the environment")
+        .ssl(true)
+        .ssl_protocols(SslProtocols::TLS12)
+        .abort_on_connect_fail(false)
+        .connect_retry(5)
+        .reconnect_retry_policy(ReconnectRetryPolicy::exponential(Duration::from_secs(5)))
+        .keep_alive(Duration::from_secs(180))
+        .default_database(0)
+        .client_name("machine-42")
+        .build()
+        .unwrap();
+    assert_eq!(advanced.topology(), Topology::Endpoints);
+    assert_eq!(advanced.ssl_host(), None, "each server is checked by its own name");
+    assert_eq!(advanced.reconnect_retry_policy().wait(9, 0.0), Duration::from_secs(10));
+    let azure = options(
+        "your-redis.redis.cache.windows.net:6380,password=your-access-key,ssl=True,abortConnect=False,\
+         connectTimeout=5000,syncTimeout=5000",
+    );
+    assert_eq!((azure.ssl(), azure.abort_on_connect_fail()), (true, false));
+    let commands = ["INFO", "CONFIG", "CLUSTER", "PING", "ECHO", "CLIENT"];
+    let elasticache = RedisOptions::builder()
+        .endpoint("clustercfg.your-redis.abc123.use1.cache.amazonaws.com:6379")
+        .command_map(CommandMap::create(commands, false).unwrap())
+        .keep_alive(Duration::from_secs(180))
+        .default_version(RedisVersion::new(3, 0, 0))
+        .password("token")
+        .build()
+        .unwrap();
+    assert_eq!(elasticache.topology(), Topology::Standalone);
+    assert!(commands.iter().all(|command| !elasticache.command_map().is_available(command)));
+    let pooled = options("localhost").to_builder().async_timeout(Duration::from_secs(5)).pool_size(8);
+    let pooled =
+        pooled.reconnect_retry_policy(ReconnectRetryPolicy::linear(Duration::from_secs(5))).build().unwrap();
+    assert_eq!(
+        (pooled.pool_size(), pooled.reconnect_retry_policy().wait(7, 1.0)),
+        (8, Duration::from_secs(5))
+    );
 }
 
 /// The text, and a word that the error must have: what was wrong, or the fix.

@@ -29,7 +29,11 @@ impl RedisOptionsBuilder {
     pub(super) fn new() -> Self {
         // Unlike the library's: a server that starts before Redis must not die of it.
         let library = ConnectionString { abort_on_connect_fail: Some(false), ..ConnectionString::default() };
-        Self { library, ours: Ours::default(), problem: None }
+        Self::from_parts(library, Ours::default())
+    }
+
+    pub(super) fn from_parts(library: ConnectionString, ours: Ours) -> Self {
+        Self { library, ours, problem: None }
     }
 
     /// Adds a server: `host`, `host:port`, `[IPv6]:port`, or `!/path/of/a.sock`. No default; at least one is needed, and

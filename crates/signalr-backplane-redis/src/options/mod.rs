@@ -36,6 +36,30 @@
 //! in any spelling (`connect_timeout`, `connectTimeout`); times are numbers of milliseconds, or carry a unit (`500ms`,
 //! `5s`, `2m`).
 //!
+//! # From `ConfigurationOptions`
+//!
+//! | StackExchange.Redis | here |
+//! |---|---|
+//! | `EndPoints = { "a:6380", "b:6380" }` | `.endpoints(["a:6380", "b:6380"])` |
+//! | `Password`, `User` | `.password("...")`, `.user("...")` |
+//! | `Ssl`, `SslHost`, `SslProtocols` | `.ssl(true)`, `.ssl_host("...")`, `.ssl_protocols(SslProtocols::TLS12)` |
+//! | `CertificateSelection`, `CertificateValidation` | `.client_certificate(chain, key)`, `.certificate_validation(hook)` |
+//! | `ConnectTimeout`, `SyncTimeout`, `AsyncTimeout` | the same names in snake case, as `Duration` |
+//! | `ConnectRetry`, `AbortOnConnectFail`, `KeepAlive` | the same names in snake case |
+//! | `new ExponentialRetry(5000, 30000)` | `ReconnectRetryPolicy::Exponential { delta, max }` |
+//! | `new LinearRetry(5000)` | `ReconnectRetryPolicy::linear(delta)` |
+//! | `ChannelPrefix = RedisChannel.Literal("myapp")` | `.channel_prefix("myapp")` |
+//! | `DefaultDatabase`, `ClientName`, `TieBreaker`, `DefaultVersion` | the same names in snake case |
+//! | `ServiceName`, `CommandMap.Sentinel` | `.service_name("mymaster")`, `.command_map(CommandMap::sentinel())` |
+//! | `CommandMap.Create(set, available: false)` | `CommandMap::create(set, false)?` |
+//! | `new SocketManager(name, workerCount: 8)` | `.pool_size(8)` |
+//! | `ConfigurationOptions.Parse(text)` and changes | `RedisOptions::parse(text)?.to_builder()` and changes |
+//! | `ToString(includePassword)` | `.to_connection_string(include_password)?` |
+//!
+//! `AllowAdmin`, `ConfigCheckSeconds`, `ConfigurationChannel`, `HighIntegrity`, `ResolveDns`, `SetClientLibrary` and
+//! `TcpKeepAlive` are read from connection strings and written back, and change nothing here. `CheckCertificateRevocation`
+//! is one of these, so certificates that were revoked are not found out. A proxy or a tunnel is refused.
+//!
 //! # What is refused
 //!
 //! An unknown option, a value of the wrong kind, an address that cannot exist, and settings that exclude each other: each

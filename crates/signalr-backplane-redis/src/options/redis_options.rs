@@ -99,6 +99,18 @@ impl RedisOptions {
         Self::checked(text, Ours::default())
     }
 
+    /// The same options on their way again, for example to set in code what a connection string leaves open.
+    ///
+    /// ```
+    /// # use signalr_backplane_redis::options::RedisOptions;
+    /// let options = RedisOptions::parse("redis.example.com,ssl=true")?.to_builder().channel_prefix("myapp").build()?;
+    /// assert_eq!(options.channel_prefix(), Some("myapp"));
+    /// # Ok::<(), signalr_backplane_redis::options::RedisConfigError>(())
+    /// ```
+    pub fn to_builder(&self) -> RedisOptionsBuilder {
+        RedisOptionsBuilder::from_parts(self.library.clone(), self.ours.clone())
+    }
+
     pub(super) fn checked(library: ConnectionString, ours: Ours) -> Result<Self, RedisConfigError> {
         validate::check(&library, &ours)?;
         let connect_to = library.connect_to()?;
@@ -220,9 +232,14 @@ impl RedisOptions {
         self.library.effective_ssl()
     }
 
-    /// The name that certificates must have; `None`: that of the server connected to.
+    /// The name that certificates must have; `None`: that of the server connected to. Inferred as the library does when
+    /// there is one name among the endpoints, but never from a Sentinel's, which is not the server.
     pub fn ssl_host(&self) -> Option<&str> {
-        self.library.effective_ssl_host().filter(|host| !host.is_empty())
+        let host = match self.service_name() {
+            Some(_) => self.library.ssl_host.as_deref(),
+            None => self.library.effective_ssl_host(),
+        };
+        host.filter(|host| !host.is_empty())
     }
 
     /// The TLS versions to offer: 1.2, 1.3 or both.
