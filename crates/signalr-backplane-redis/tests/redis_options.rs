@@ -124,10 +124,9 @@ fn defaults() {
         (options.probe_period(), options.probe_timeout()),
         (Duration::from_secs(1), Duration::from_secs(2))
     );
-    assert_eq!(
-        options.reconnect_retry_policy(),
-        ReconnectRetryPolicy::exponential(Duration::from_millis(2_500))
-    );
+    let policy =
+        ReconnectRetryPolicy::Exponential { delta: Duration::from_millis(50), max: Duration::from_secs(1) };
+    assert_eq!(options.reconnect_retry_policy(), policy);
     assert!(!options.abort_on_connect_fail() && !options.ordered_direct());
     assert_eq!(options.to_connection_string(true).unwrap(), "localhost,abortConnect=False");
 }

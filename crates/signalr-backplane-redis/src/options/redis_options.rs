@@ -160,12 +160,10 @@ impl RedisOptions {
 
     /// The waits between attempts.
     pub fn reconnect_retry_policy(&self) -> ReconnectRetryPolicy {
-        let derived = || self.library.effective_reconnect_retry_policy();
-        let fallback = || ReconnectRetryPolicy::exponential(Duration::from_millis(2_500));
-        self.ours.reconnect_retry_policy.or_else(derived).unwrap_or_else(fallback)
+        self.ours.reconnect_retry_policy.unwrap_or_default()
     }
 
-    /// The waits between attempts, when they were chosen: the backplane's own are shorter than the reference's.
+    /// The waits between attempts, when they were chosen.
     pub(crate) fn chosen_retry_policy(&self) -> Option<ReconnectRetryPolicy> {
         self.ours.reconnect_retry_policy
     }
