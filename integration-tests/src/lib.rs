@@ -3,6 +3,7 @@
 //! * [`server`] starts a server program on a free port and ends exactly that process.
 //! * [`socket`] is a WebSocket client that shows and sends exact bytes; [`http`] does the same for plain requests.
 //! * [`dotnet`] finds the reference (`dotnet-peer`) and drives its .NET client.
+//! * [`redis`] starts a Redis of a test's own.
 //! * [`transcript`] plays a table of inputs against a server and compares what came back with the reference's answers.
 //!
 //! Nothing here belongs to the product. Which server program is tested is the environment's choice
@@ -10,6 +11,7 @@
 
 pub mod dotnet;
 pub mod http;
+pub mod redis;
 pub mod server;
 pub mod socket;
 pub mod transcript;

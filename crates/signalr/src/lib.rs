@@ -87,6 +87,10 @@ pub use signalr_transport::{Authenticate, Authentication, Denied, EndpointOption
 #[cfg(feature = "memory")]
 pub use signalr_backplane_memory as memory;
 
+/// The Redis backplane: [`RedisBackplane`](redis::RedisBackplane) joins servers into one fleet.
+#[cfg(feature = "redis")]
+pub use signalr_backplane_redis as redis;
+
 /// What authors of backplanes and of raw connection handlers are written against.
 pub use signalr_core as core;
 

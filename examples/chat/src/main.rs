@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use signalr::prelude::*;
+use signalr::redis::RedisBackplane;
 use signalr::warp::Serving;
 use tracing_subscriber::EnvFilter;
 
@@ -22,7 +23,7 @@ struct Arguments {
     #[arg(long, default_value_t = 5000)]
     port: u16,
 
-    /// Address of a Redis server that connects several chat servers (not part of this version)
+    /// Redis that makes one chat of several servers: redis://HOST:PORT
     #[arg(long, value_name = "URL")]
     redis: Option<String>,
 }
@@ -30,13 +31,9 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if arguments.redis.is_some() {
-        eprintln!("error: the Redis backplane is not part of this version; start without --redis");
-        return ExitCode::from(2);
-    }
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    match serve(arguments.port).await {
+    match serve(arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -46,8 +43,12 @@ async fn main() -> ExitCode {
 }
 
 /// Serves the page and the hub until the process is asked to end.
-async fn serve(port: u16) -> signalr::Result<()> {
-    let server = SignalR::builder().hub("/chat", hub::Chat).build().await?;
+async fn serve(Arguments { port, redis }: Arguments) -> signalr::Result<()> {
+    let mut builder = SignalR::builder().hub("/chat", hub::Chat);
+    if let Some(redis) = redis {
+        builder = builder.backplane(RedisBackplane::connect(&redis).await?);
+    }
+    let server = builder.build().await?;
     let serving = Serving::bind(server, SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
     println!("Chat is ready: http://{}", serving.local_addr());
     serving.with_routes(page::routes()).run().await?;

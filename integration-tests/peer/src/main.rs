@@ -8,6 +8,7 @@
 mod allocator;
 mod control;
 mod flags;
+mod fleet;
 mod hubs;
 mod options;
 mod plain;

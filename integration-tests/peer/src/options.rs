@@ -16,8 +16,8 @@ const KNOWN: &[(&str, &str, &str, bool)] = &[
     ("urls", "A;B", "addresses; else ASPNETCORE_URLS, else http://127.0.0.1:0", true),
     ("hubs", "LIST", "suite,bench,scale: which hubs to map (default all)", true),
     ("name", "TEXT", "what ScaleHub.GetServerName and /control/info answer", true),
-    ("redis", "STRING", "connection string of a Redis backplane: refused", false),
-    ("prefix", "TEXT", "prefix of Redis channels", false),
+    ("redis", "STRING", "URL or connection string of a Redis backplane; else none", true),
+    ("prefix", "TEXT", "prefix of Redis channels", true),
     ("protocols", "LIST", "json,messagepack: protocols in order of registration", true),
     ("json-names", "KIND", "camel (default) or declared: names of Everything's members", true),
     ("lz4", "", "MessagePack with Lz4BlockArray", true),
@@ -47,6 +47,8 @@ pub(crate) struct ServeOptions {
     pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) hubs: Vec<String>,
     pub(crate) name: Option<String>,
+    pub(crate) redis: Option<String>,
+    pub(crate) prefix: Option<String>,
     pub(crate) protocols: Vec<Protocol>,
     pub(crate) has_declared_names: bool,
     pub(crate) lz4: bool,
@@ -96,6 +98,8 @@ impl ServeOptions {
             addresses: addresses(given.as_deref().unwrap_or_default())?,
             hubs: flags.choices("hubs", &["suite", "bench", "scale"])?,
             name: flags.text("name"),
+            redis: flags.text("redis"),
+            prefix: flags.text("prefix"),
             protocols: protocols(&flags.choices("protocols", &["json", "messagepack"])?),
             has_declared_names: json_names(flags.text("json-names").as_deref())?,
             lz4: flags.switch("lz4")?,
@@ -120,9 +124,6 @@ impl ServeOptions {
 
 /// Flags that change nothing must be right all the same.
 fn check_what_has_no_effect(flags: &Flags) -> Result<(), UsageError> {
-    if flags.text("redis").is_some() {
-        return Err(UsageError("--redis: the Redis backplane is not in this version".to_owned()));
-    }
     flags.number("stream-buffer", 1, i64::from(i32::MAX))?;
     flags.switch("stateful")?;
     flags.number("stateful-buffer", 0, i64::MAX)?;
@@ -235,7 +236,6 @@ mod tests {
         assert_eq!(refused(&["--send-timeout-ms", "0"]), "--send-timeout-ms: 0 is not allowed, -1 is never");
         assert_eq!(refused(&["--json-names", "x"]), "--json-names: 'x' is neither camel nor declared");
         assert!(refused(&["--poll-timeout-ms", "0"]).contains("at least 1"));
-        assert!(refused(&["--redis", "localhost"]).contains("not in this version"));
         assert_eq!(parse(&["--stateful"]).unwrap().without_effect, ["stateful"]);
     }
 }

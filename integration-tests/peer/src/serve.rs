@@ -20,7 +20,7 @@ use warp::Filter;
 
 use crate::options::ServeOptions;
 use crate::tokens::Tokens;
-use crate::{control, hubs, suites};
+use crate::{control, fleet, hubs, suites};
 
 /// How long connections may take to end.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -36,8 +36,13 @@ pub(crate) async fn run(options: ServeOptions) -> Result<()> {
     hubs::set_declared_names(options.has_declared_names);
     let (stop, stopped) = watch::channel(false);
     let tokens = Arc::new(Tokens::new(options.token_life)?);
-    let (suite, test) = suite_server(&options, &tokens);
-    let (server, scale) = bare_server(&options, &tokens, suite.clone());
+    let mut hubs = Vec::new();
+    let (suite, test) = suite_server(&options, &tokens, &mut hubs);
+    if !options.hubs.iter().any(|hub| hub == "suite") {
+        hubs.clear();
+    }
+    let (server, scale) = bare_server(&options, &tokens, suite.clone(), &mut hubs);
+    fleet::join(&options, &hubs).await?;
     let scale = options.hubs.iter().any(|hub| hub == "scale").then_some(scale);
     let routes = control::routes(scale, stop)
         .or(suites::routes(suite, test, tokens, options.hubs.iter().any(|hub| hub == "suite")))
@@ -86,16 +91,12 @@ fn bare_server(
     options: &ServeOptions,
     tokens: &Arc<Tokens>,
     suite: Server,
+    joining: &mut Vec<Arc<HubEndpoint>>,
 ) -> (Server, HubContext<hubs::ScaleHub>) {
     let plain = hub_options(options, false);
     let scale = HubEndpoint::new(hubs::ScaleHub, plain.clone());
     let context = scale.context();
-    let mut builder = Server::builder().on_stop(move || {
-        let suite = suite.clone();
-        async move {
-            suite.stop(DRAIN).await;
-        }
-    });
+    let mut builder = Server::builder();
     if let Some(timeout) = options.disconnect_timeout {
         builder = builder.disconnect_timeout(timeout);
     }
@@ -103,26 +104,45 @@ fn bare_server(
         builder = match hub.as_str() {
             "bench" => {
                 let bench = HubEndpoint::new(hubs::BenchHub, plain.clone());
+                joining.push(bench.clone());
                 builder.endpoint("/bench", bench.handler(), endpoint(options))
             }
             "scale" => {
                 let endpoint = endpoint(options).authenticate(anybody(tokens.clone()));
+                joining.push(scale.clone());
                 builder.endpoint("/scale", scale.handler(), endpoint)
             }
             _ => builder,
         };
     }
+    let joined = joining.clone();
+    let builder = builder.on_stop(move || {
+        let (suite, joined) = (suite.clone(), joined.clone());
+        async move {
+            suite.stop(DRAIN).await;
+            fleet::leave(&joined).await;
+        }
+    });
     (builder.build(), context)
 }
 
 /// The hubs of the official functional suites. Their apps always show errors.
-fn suite_server(options: &ServeOptions, tokens: &Arc<Tokens>) -> (Server, HubContext<hubs::TestHub>) {
+fn suite_server(
+    options: &ServeOptions,
+    tokens: &Arc<Tokens>,
+    joining: &mut Vec<Arc<HubEndpoint>>,
+) -> (Server, HubContext<hubs::TestHub>) {
     let detailed = hub_options(options, true);
     let open = || endpoint(options).authenticate(anybody(tokens.clone()));
     let closed = || endpoint(options).authenticate(holder(tokens.clone()));
-    let hub = |hub: HubEndpointOf| hub(detailed.clone()).handler();
     let test = HubEndpoint::new(hubs::TestHub, detailed.clone());
     let default = HubEndpoint::of(hubs::default_hub(), detailed.clone());
+    joining.extend([test.clone(), default.clone()]);
+    let mut hub = |hub: HubEndpointOf| {
+        let hub = hub(detailed.clone());
+        joining.push(hub.clone());
+        hub.handler()
+    };
     let mut builder = Server::builder();
     if let Some(timeout) = options.disconnect_timeout {
         builder = builder.disconnect_timeout(timeout);
