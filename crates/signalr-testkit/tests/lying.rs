@@ -237,14 +237,18 @@ impl BackplaneSink for LyingSink {
         let count = self.count.fetch_add(1, Ordering::Relaxed);
         match self.lie {
             Lie::Loses if count % 10 == 9 => {}
-            Lie::Swaps if count % 10 == 4 => *self.held.lock().unwrap() = Some((topic.clone(), message)),
+            Lie::Swaps if count % 10 == 4 && self.held.lock().unwrap().is_none() => {
+                *self.held.lock().unwrap() = Some((topic.clone(), message));
+            }
             Lie::HearsItselfFirst => self.deliver_others((topic.clone(), message)),
             _ => {
                 if self.lie == Lie::Doubles {
                     self.honest.deliver(topic, message.clone());
                 }
                 self.honest.deliver(topic, message);
-                if let Some((topic, message)) = self.held.lock().unwrap().take() {
+                // A swap with another topic's message would break no promise.
+                let swapped = self.held.lock().unwrap().take_if(|(held, _)| held == topic);
+                if let Some((topic, message)) = swapped {
                     self.honest.deliver(&topic, message);
                 }
             }
