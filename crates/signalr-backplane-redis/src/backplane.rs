@@ -8,10 +8,12 @@ use crate::hub::RedisHub;
 use crate::member::Member;
 use crate::options::{RedisConfigError, RedisOptions};
 use crate::parcel::{invalid, unavailable};
+use crate::pool::pool;
 use crate::settings::Settings;
 use crate::stats::RedisCounters;
 use crate::wire::{Channels, Codec};
 use async_trait::async_trait;
+use deadpool_redis::Pool;
 use signalr_core::{Backplane, BackplaneError, BackplaneErrorKind, BackplaneHub, Events, HubJoin, Topic};
 use std::fmt;
 use std::sync::Arc;
@@ -21,6 +23,7 @@ use std::sync::Arc;
 /// The connections live as long as this value or any hub that joined through it.
 pub struct RedisBackplane {
     engine: Arc<Engine>,
+    pool: Pool,
 }
 
 impl RedisBackplane {
@@ -48,12 +51,13 @@ impl RedisBackplane {
     /// [`RedisOptions::abort_on_connect_fail`] makes that an error.
     pub async fn new(options: RedisOptions) -> Result<Self, BackplaneError> {
         let settings = Settings::new(&options)?;
+        let pool = pool(&settings)?;
         let (wait, attempts) = (settings.abort_on_connect_fail, settings.connect_retry.max(1));
         let engine = Engine::start(settings);
         if wait {
             answered(&engine, attempts).await?;
         }
-        Ok(Self { engine })
+        Ok(Self { engine, pool })
     }
 
     /// How the backplane is, now and from now on.
@@ -64,6 +68,12 @@ impl RedisBackplane {
     /// What happens to the connections, from now on.
     pub fn events(&self) -> RedisEvents {
         self.engine.shared.health.events()
+    }
+
+    /// Connections for occasional work with keys on the same Redis; at most [`RedisOptions::pool_size`], made when they
+    /// are asked for. Clones share them. The backplane does not use it for messages.
+    pub fn pool(&self) -> Pool {
+        self.pool.clone()
     }
 
     /// What was published, received and lost so far, all hubs together.

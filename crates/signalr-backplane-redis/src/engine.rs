@@ -11,6 +11,7 @@ use crate::{publisher, subscriber};
 use redis::aio::MultiplexedConnection;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 /// How long a question to Redis may take.
@@ -25,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) stats: Arc<Stats>,
     /// The publisher's connection while it is up, for questions.
     asking: Mutex<Option<MultiplexedConnection>>,
+    /// Rung by the publisher when Redis says that the subscriber receives nothing.
+    pub(crate) deaf: Notify,
 }
 
 /// The handle that keeps the tasks alive.
@@ -44,6 +47,7 @@ impl Engine {
             registry,
             stats,
             asking: Mutex::default(),
+            deaf: Notify::new(),
         });
         let tasks = [
             tokio::spawn(publisher::supervise(shared.clone())),

@@ -212,6 +212,10 @@ impl Lane {
         self.wake.notify_one();
     }
 
+    pub(crate) fn has_subscriber(&self) -> bool {
+        self.lock().subscriber
+    }
+
     /// Ready when there may be something to take. Cancel safe.
     pub(crate) async fn woken(&self) {
         self.wake.notified().await;

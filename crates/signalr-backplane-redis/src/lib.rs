@@ -4,7 +4,61 @@
 //! configuration: URLs, StackExchange.Redis connection strings and a builder. [`wire`] is the format alone, as pure
 //! functions: enough to send to a fleet from outside with any Redis client.
 //!
-//! **What does not exist yet:** Sentinel, Cluster, several endpoints, TLS and Unix sockets. Such options are refused.
+//! ```no_run
+//! # async fn example() -> Result<(), signalr_core::BackplaneError> {
+//! use signalr_backplane_redis::RedisBackplane;
+//!
+//! let backplane = RedisBackplane::connect("redis://127.0.0.1").await?;
+//! # drop(backplane);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Promises, and the test that holds each
+//!
+//! | promise | test |
+//! | --- | --- |
+//! | every rule of the contract of [`Backplane`](signalr_core::Backplane), FIFO per sender and topic and one order per topic for all servers among them | `tests/conformance.rs` |
+//! | the wire format is the reference's, byte for byte | `tests/vectors.rs` |
+//! | servers of ours and of ASP.NET Core are one fleet: targets, groups, client results, prefix, compression | `integration-tests/tests/dotnet_redis.rs` |
+//! | at most once, also across an outage; what is lost is between what was dropped and dropped + unknown | `a_killed_redis_costs_what_was_counted_and_nothing_arrives_twice`, `a_frozen_redis_is_noticed_and_costs_what_was_counted` |
+//! | what was written and never answered is unknown: never sent again, never served locally | `what_was_written_and_never_answered_is_unknown_and_never_sent_again` |
+//! | a server that receives nothing serves its own members; what it misses lies inside a reported gap | `a_deaf_server_serves_its_own_members_and_reports_the_gap` |
+//! | a publisher that is cut alone loses nothing but what is unknown | `a_publisher_that_is_cut_alone_loses_only_what_is_unknown` |
+//! | each [`OutagePolicy`] does what it says; a full buffer drops the oldest | `tests/policies.rs` |
+//! | all that is wanted is in force before the state is `Up` | `ten_thousand_channels_come_back_before_the_state_is_up` |
+//! | a Redis that hangs is noticed within 3.5 s, a busy process cuts nothing healthy | `a_frozen_redis_is_noticed_and_costs_what_was_counted`, `a_starved_process_does_not_cut_healthy_connections` |
+//! | two connections that lead to different servers are found out | `a_subscriber_that_leads_elsewhere_is_found_out_and_replaced` |
+//! | a Redis that is not there at the start is waited for, or is an error, as configured | `a_redis_that_comes_late_is_waited_for`, `a_connection_string_fails_at_the_start_as_the_reference_does` |
+//! | clients stay connected throughout | `integration-tests/tests/redis_fleet.rs` |
+//!
+//! # How a message travels
+//!
+//! Every message takes its place in the *lane* before `publish` returns, and the lane decides by what works at that
+//! moment. Both connections are up: it is published as it is, and local members get it back from Redis like everybody
+//! else. The subscriber is not up: local members get it at once, and it is published with the *origin tag*, which makes
+//! this server ignore the echo. The publisher is not up: [`OutagePolicy`] decides. Group commands, acks and client
+//! results are never kept: they fail at once with a transient error.
+//!
+//! When Redis is back, kept messages wait until the rest of the fleet is (as many servers as before listen to the hub,
+//! or 2 s have passed), then leave in order, in front of everything newer; [`RedisEvent::Restored`] says what was
+//! replayed, dropped and unknown. Across an outage order holds per sender and topic, except that the echo of an unknown
+//! message may follow newer ones.
+//!
+//! # Connections
+//!
+//! Two per server process, for all hubs: the subscriber carries nothing but subscriptions, the publisher everything
+//! else. Both are watched by their traffic and by a probe, dialled again without an end, and need RESP3 (Redis 6 or
+//! newer). [`RedisBackplane::pool`] is for an application's own work with keys.
+//!
+//! Commands that are sent: `HELLO`, `AUTH`, `SELECT`, `SUBSCRIBE`, `UNSUBSCRIBE`, `PUBLISH`; `PUBSUB NUMSUB` to see
+//! whether a client still has a server, and `CLIENT SETNAME` if a name was chosen, neither of them when the command map
+//! disables it. Channels of our own, which ASP.NET Core ignores, begin with `HUB:internal:fleet:`.
+//!
+//! # What is not there yet
+//!
+//! Sentinel, Cluster, several endpoints, TLS, Unix sockets, RESP2, renamed `SUBSCRIBE`, an own connection factory, and
+//! the option `ordered_direct`. Options that ask for one of the others are refused with an error that says so.
 
 mod backoff;
 mod backplane;
@@ -20,6 +74,7 @@ mod member;
 pub mod options;
 mod outage;
 mod parcel;
+mod pool;
 mod publisher;
 mod pulse;
 mod registry;
@@ -28,6 +83,8 @@ mod stats;
 mod subscriber;
 mod traffic;
 pub mod wire;
+
+pub use deadpool_redis;
 
 pub use backplane::RedisBackplane;
 pub use health::{RedisEvent, RedisEvents, Role};

@@ -27,6 +27,8 @@ const FLIGHTS: usize = 128;
 /// How long kept messages wait for the rest of the fleet to come back.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// Probes in a row that nobody received, after which the subscriber is given up.
+const UNHEARD: u32 = 2;
 /// How long a trial may take.
 const TRIAL: Duration = Duration::from_secs(2);
 
@@ -70,6 +72,7 @@ struct Session<'a> {
     steps: u32,
     period: u32,
     back_since: Option<Instant>,
+    unheard: u32,
 }
 
 /// What a reply is for.
@@ -92,6 +95,7 @@ impl<'a> Session<'a> {
             steps: 0,
             period: steps(shared.settings.probe_period),
             back_since: None,
+            unheard: 0,
         }
     }
 
@@ -188,8 +192,9 @@ impl<'a> Session<'a> {
                 self.settle_parcels(parcels, replies)
             }
             Flight::Probe => {
-                if matches!(replies.as_deref(), Ok([Value::Int(_)])) {
+                if let Ok([Value::Int(receivers)]) = replies.as_deref() {
                     tell(self.shared, self.breaker.proved());
+                    self.judge_probe(*receivers);
                 }
                 None
             }
@@ -197,6 +202,20 @@ impl<'a> Session<'a> {
                 self.take_census(&members, replies.unwrap_or_default());
                 None
             }
+        }
+    }
+
+    /// Redis knows who receives the probe: nobody, although the subscriber believes that all is in force, means that the
+    /// two connections lead to different servers, as after a failover. Once may be a coincidence.
+    fn judge_probe(&mut self, receivers: i64) {
+        if receivers > 0 || !self.shared.lane.has_subscriber() {
+            self.unheard = 0;
+            return;
+        }
+        self.unheard += 1;
+        if self.unheard >= UNHEARD {
+            self.unheard = 0;
+            self.shared.deaf.notify_waiters();
         }
     }
 

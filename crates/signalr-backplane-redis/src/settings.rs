@@ -34,6 +34,7 @@ pub(crate) struct Settings {
     pub(crate) abort_on_connect_fail: bool,
     pub(crate) outage: OutagePolicy,
     pub(crate) in_flight_bytes: usize,
+    pub(crate) pool_size: usize,
 }
 
 /// What the commands are called on this server.
@@ -66,6 +67,7 @@ impl Settings {
             abort_on_connect_fail: options.abort_on_connect_fail(),
             outage: options.outage(),
             in_flight_bytes: options.in_flight_bytes(),
+            pool_size: options.pool_size(),
         })
     }
 

@@ -44,6 +44,7 @@ async fn run(shared: &Shared, mut link: Link, backoff: &mut Backoff) -> Backplan
         () = link.ended() => lost("the connection was closed"),
         error = follow(shared, conn.clone(), backoff) => error,
         error = watch(shared, conn, &traffic) => error,
+        () = shared.deaf.notified() => lost("Redis does not deliver to it; it leads to another server"),
     };
     link.cut().await;
     error

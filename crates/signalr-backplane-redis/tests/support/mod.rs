@@ -7,6 +7,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "support of several tests; may fail loudly")]
 
 pub mod fleet;
+pub mod relay;
 pub mod sink;
 
 use std::io::{BufRead, BufReader, Write};

@@ -1,0 +1,73 @@
+//! Whether a connection lives: what must be cut is, and what is only slow is not.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests may fail loudly")]
+
+mod support;
+
+use signalr_backplane_redis::{RedisBackplane, RedisEvent, deadpool_redis::redis};
+use signalr_core::{BackplaneState, Outcome, Topic};
+use std::time::{Duration, Instant};
+use support::fleet::RedisFleet;
+use support::relay::Relay;
+use support::sink::Node;
+use support::{RedisServer, comes_true};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The publisher and the subscriber of one server are on two different servers of Redis: each works, nothing arrives.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subscriber_that_leads_elsewhere_is_found_out_and_replaced() {
+    let (first, second) = (RedisServer::start(), RedisServer::start());
+    let relay = Relay::in_turn(vec![first.port(), second.port()]).await;
+    let backplane = RedisBackplane::connect(&relay.url()).await.unwrap();
+    let mut events = backplane.events();
+    let node = Node::join(backplane).await;
+    node.reaches(BackplaneState::Up).await;
+    let topic = Topic::group("g");
+    node.subscribe(&topic).await;
+    assert_eq!(node.say(&topic, 1).await, Ok(Outcome::Receivers(0)), "both are on one server by chance");
+    Node::raises(&mut events, |event| *event == RedisEvent::SubscriberReplaced).await;
+    let mut number = 1;
+    let heard = async {
+        while node.log.len() == 0 {
+            number += 1;
+            let _ = node.say(&topic, number).await;
+            tokio::task::yield_now().await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, heard).await.is_ok());
+}
+
+/// The whole runtime stands still for longer than a probe may take; Redis is as well as ever.
+#[tokio::test]
+async fn a_starved_process_does_not_cut_healthy_connections() {
+    let fleet = RedisFleet::start();
+    let node = Node::join(fleet.node().await).await;
+    node.reaches(BackplaneState::Up).await;
+    let topic = Topic::group("g");
+    node.subscribe(&topic).await;
+    let mut events = node.backplane.events();
+    for number in 0..2 {
+        let since = Instant::now();
+        drop(node.say(&topic, number));
+        while since.elapsed() < Duration::from_secs(3) {
+            std::hint::spin_loop();
+        }
+        assert!(comes_true(PATIENCE, || node.log.len() as u64 == number + 1).await);
+    }
+    let failed = Node::raises(&mut events, |event| matches!(event, RedisEvent::Failed(..)));
+    assert!(tokio::time::timeout(Duration::from_secs(2), failed).await.is_err(), "a connection was cut");
+    assert_eq!(node.hub.state().current(), BackplaneState::Up);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_pool_works_with_keys_on_the_same_redis() {
+    let fleet = RedisFleet::start();
+    let backplane = fleet.node().await;
+    let mut connection = backplane.pool().get().await.unwrap();
+    redis::cmd("SET").arg("key").arg(7).exec_async(&mut connection).await.unwrap();
+    let value: u32 = redis::cmd("GET").arg("key").query_async(&mut connection).await.unwrap();
+    assert_eq!(value, 7);
+    drop(connection);
+    assert_eq!(backplane.pool().status().size, 1);
+}
