@@ -83,7 +83,7 @@ impl SingleClient {
 /// Under the name that the reference's error has.
 fn send_error(error: SendError) -> HubError {
     match error {
-        SendError::EmptyGroupName => HubError::named("InvalidOperationException", error.to_string()),
+        SendError::EmptyGroupName => HubError::from(error).renamed("InvalidOperationException"),
         error => error.into(),
     }
 }
@@ -91,7 +91,7 @@ fn send_error(error: SendError) -> HubError {
 fn invoke_error(error: InvokeError) -> HubError {
     match error {
         InvokeError::NotFound(_) | InvokeError::Disconnected(_) => {
-            HubError::named("IOException", error.to_string())
+            HubError::from(error).renamed("IOException")
         }
         error => error.into(),
     }

@@ -41,6 +41,12 @@ impl HubError {
         Self { name: name.into(), message: message.into(), shown: false, source: None }
     }
 
+    /// The same error under the name that the reference gives it.
+    pub(crate) fn renamed(mut self, name: &'static str) -> Self {
+        self.name = name.into();
+        self
+    }
+
     /// The short type name, as the caller would see it.
     pub fn type_name(&self) -> &str {
         &self.name

@@ -68,6 +68,7 @@ async fn every_target_reaches_exactly_its_clients() {
     assert_eq!(receivers(&mut all).await, [0, 1, 2]);
     let empty = clients.groups(["g", ""]).send("M", ()).await.unwrap_err();
     assert_eq!(empty.message(), "Cannot send to an empty group name.");
+    assert!(empty.downcast_ref::<signalr_core::SendError>().is_some());
     assert_eq!(receivers(&mut all).await, [0usize; 0]);
 }
 
