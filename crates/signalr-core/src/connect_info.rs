@@ -3,6 +3,8 @@
 //! Owns the small form in which a request is kept for the life of a connection. Filled by transports; read by hubs.
 
 use signalr_protocol::TransferFormat;
+use signalr_protocol::negotiate::query_value;
+use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -147,13 +149,9 @@ impl RequestHead {
         self.word(2)
     }
 
-    /// The decoded value of a query parameter: the first whose name is equal, ignoring ASCII case as the reference
-    /// does.
+    /// The decoded value of a query parameter; see [`query_value`](signalr_protocol::negotiate::query_value).
     pub fn query_value(&self, name: &str) -> Option<String> {
-        self.query().split('&').find_map(|pair| {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            decode(key).eq_ignore_ascii_case(name).then(|| decode(value))
-        })
+        query_value(self.query(), name).map(Cow::into_owned)
     }
 
     /// The first value of a header as text; names ignore case.
@@ -180,31 +178,6 @@ impl fmt::Debug for RequestHead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RequestHead({} {})", self.method(), self.path())
     }
-}
-
-/// Percent-decodes a query component; `+` is a space. Invalid UTF-8 becomes U+FFFD.
-fn decode(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let hex = |i: usize| bytes.get(i).and_then(|b| (*b as char).to_digit(16));
-        match (bytes[at], hex(at + 1), hex(at + 2)) {
-            (b'%', Some(high), Some(low)) => {
-                out.push((high * 16 + low) as u8);
-                at += 3;
-            }
-            (b'+', ..) => {
-                out.push(b' ');
-                at += 1;
-            }
-            (byte, ..) => {
-                out.push(byte);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// Everything a connection knows of how it came to be.

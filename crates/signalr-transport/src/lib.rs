@@ -26,7 +26,6 @@ mod authenticate;
 pub mod fuzzing;
 mod metric;
 mod options;
-mod query;
 mod respond;
 mod seat;
 mod server;

@@ -4,7 +4,6 @@
 //! trailing slash.
 
 use crate::answer::{self, Answer};
-use crate::query;
 use crate::server::{Endpoint, Server};
 use crate::table::Refusal;
 use crate::ticket::{Ready, UpgradeTicket};
@@ -13,7 +12,8 @@ use http::header::ACCEPT;
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
 use signalr_core::{ConnectInfo, RequestHead, TransportKind, User, new_id};
-use signalr_protocol::negotiate::{AvailableTransport, NegotiateRequest, NegotiateResponse};
+use signalr_protocol::negotiate::{AvailableTransport, NegotiateRequest, NegotiateResponse, query_value};
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -94,7 +94,7 @@ impl Request<'_> {
 
     /// The connection's token; an empty one is none.
     fn token(&self) -> Option<String> {
-        query::parameter(self.query(), "id").filter(|token| !token.is_empty())
+        query_value(self.query(), "id").map(Cow::into_owned).filter(|token| !token.is_empty())
     }
 
     // Negotiate

@@ -9,4 +9,4 @@ mod request;
 mod response;
 
 pub use document::{AvailableTransport, NegotiateResponse};
-pub use request::{MAX_NEGOTIATE_VERSION, NegotiateError, NegotiateRequest};
+pub use request::{MAX_NEGOTIATE_VERSION, NegotiateError, NegotiateRequest, query_value};

@@ -35,7 +35,7 @@ impl NegotiateRequest {
     /// # Errors
     /// The client's version is none or too low.
     pub fn from_query(query: &str, minimum_version: i32) -> Result<Self, NegotiateError> {
-        let version = match parameter(query, "negotiateVersion") {
+        let version = match query_value(query, "negotiateVersion") {
             Some(text) => integer(&text).ok_or(NegotiateError::NotAnInteger)?,
             None => 0,
         };
@@ -43,13 +43,22 @@ impl NegotiateRequest {
             return Err(NegotiateError::Unsupported(version));
         }
         let use_stateful_reconnect =
-            parameter(query, "useStatefulReconnect").is_some_and(|text| is_true(&text));
+            query_value(query, "useStatefulReconnect").is_some_and(|text| is_true(&text));
         Ok(Self { version: version.min(MAX_NEGOTIATE_VERSION), use_stateful_reconnect })
     }
 }
 
-/// The decoded value of a parameter; values of equal names, compared ignoring case, are joined by commas.
-fn parameter<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
+/// The decoded value of a query parameter, as the reference reads queries: names ignore case, the values of equal names
+/// are joined by commas, `+` is a blank, malformed escapes stay, and what is not UTF-8 becomes U+FFFD. `None` when the
+/// parameter is not there.
+///
+/// ```
+/// # use signalr_protocol::negotiate::query_value;
+/// assert_eq!(query_value("a=1&ID=x%2By&id=z", "id").as_deref(), Some("x+y,z"));
+/// assert_eq!(query_value("id", "id").as_deref(), Some(""));
+/// assert_eq!(query_value("idx=1", "id"), None);
+/// ```
+pub fn query_value<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
     let mut found: Option<Cow<'a, str>> = None;
     for part in query.split('&') {
         let (key, value) = part.split_once('=').unwrap_or((part, ""));
