@@ -19,8 +19,13 @@ process.on('exit', () => running.forEach((server) => server.child.kill('SIGKILL'
 
 /** The test hubs: our own peer, or the reference, whichever SIGNALR_PEER_BIN names. `port` 0 is any free one. */
 export function startPeer(flags = [], port = 0) {
+  return startProgram(PEER_BIN, flags, port);
+}
+
+/** Any program that takes the peer's flags and prints its address in the peer's way. */
+export function startProgram(program, flags = [], port = 0) {
   const args = ['serve', '--urls', `http://127.0.0.1:${port}`, ...flags];
-  return Server.start(PEER_BIN, args, /^Now listening on: http:\/\/127\.0\.0\.1:(\d+)$/);
+  return Server.start(program, args, /^Now listening on: http:\/\/127\.0\.0\.1:(\d+)$/);
 }
 
 /** The chat example. */
@@ -28,7 +33,8 @@ export function startChat(port = 0) {
   return Server.start(CHAT_BIN, ['--port', String(port)], /^Chat is ready: http:\/\/127\.0\.0\.1:(\d+)$/);
 }
 
-class Server {
+/** A child process that says when it is ready. */
+export class Server {
   constructor(child, stderr) {
     this.child = child;
     this.stderr = stderr;
