@@ -241,6 +241,7 @@ async fn pump(
         let flows = |rules: &Rules| !rules.stops(*line.borrow(), way) && !barred(rules);
         let delay = rules.borrow().delay;
         if !delay.is_zero() {
+            // The deadline of a slow network: until it, the bytes are on their way.
             tokio::time::sleep(delay).await;
         }
         if rules.wait_for(flows).await.is_err() || to.write_all(bytes).await.is_err() {

@@ -4,6 +4,7 @@
 //! standard output, progress goes to standard error, and a command that found something wrong exits with 1.
 
 mod ci;
+mod cluster;
 mod counts;
 mod deny;
 mod fuzz;
@@ -38,6 +39,8 @@ enum Command {
     Setup,
     /// Set up, build, and run every test suite, real clients included
     Test(test::Options),
+    /// Start a Redis and several servers on it, and leave them running or run a suite
+    Cluster(cluster::Options),
     /// Everything that must hold before a change lands: format, lints, docs, rules, then `test`
     Ci,
     /// Check that crates depend only downwards and show no foreign types
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Setup => setup::run(),
         Command::Test(options) => test::run(&options),
+        Command::Cluster(options) => cluster::run(&options),
         Command::Ci => ci::run(),
         Command::CheckLayers => layers::run(),
         Command::Vectors => vectors::run(),

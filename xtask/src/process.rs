@@ -125,14 +125,15 @@ pub(crate) fn set_verbose(on: bool) {
     VERBOSE.store(on, Ordering::Relaxed);
 }
 
-/// A child, its process group, and the shell that ends the group when this process is gone.
-struct Group {
+/// A child, its process group, and the shell that ends the group when this process is gone. Dropping it ends the group.
+pub(crate) struct Group {
     child: Child,
     watchdog: Option<Child>,
 }
 
 impl Group {
-    fn new(child: Child) -> Result<Self> {
+    /// Takes over a child that leads its own process group.
+    pub(crate) fn new(child: Child) -> Result<Self> {
         let mut watchdog = Command::new("sh");
         // `read` returns when the pipe closes, which happens however this process ends.
         watchdog.args(["-c", &format!("read -r _; {KILL_GROUP}")]).arg(child.id().to_string());

@@ -75,6 +75,7 @@ pub(crate) fn all(workspace: &Workspace) -> Vec<Suite> {
         may_be_empty: false,
     });
     add_node(&mut suites, &workspace.js());
+    add_clusters(&mut suites, &workspace.js());
     if workspace.python().join("requirements.txt").is_file() {
         suites.push(Suite {
             name: "python".to_owned(),
@@ -151,7 +152,8 @@ fn needs_of(target: &TestTarget) -> Vec<Need> {
     if target.target.starts_with("vectors") {
         return needs;
     }
-    if target.package == "signalr-backplane-redis" || target.target.contains("redis") {
+    let is_of_redis = target.target.contains("redis") || target.target.starts_with("cluster");
+    if target.package == "signalr-backplane-redis" || is_of_redis {
         needs.push(Need::Redis);
     }
     needs
@@ -209,6 +211,25 @@ fn add_node(suites: &mut Vec<Suite>, folder: &Path) {
             needs: vec![Need::NodePackages, Need::Chromium],
             budget: Duration::from_secs(300),
             work: Work::Node(browser),
+            may_be_empty: false,
+        });
+    }
+}
+
+/// Suites of fleets: each file of `integration-tests/js/cluster` is one.
+fn add_clusters(suites: &mut Vec<Suite>, folder: &Path) {
+    for file in node_tests(&folder.join("cluster")) {
+        let topic = file.split('.').next().unwrap_or(&file);
+        let mut needs = vec![Need::NodePackages, Need::Redis];
+        if topic.contains("mixed") {
+            needs.push(Need::DotnetPeer);
+        }
+        suites.push(Suite {
+            name: format!("cluster-{topic}"),
+            about: format!("several servers on one Redis: integration-tests/js/cluster/{file}"),
+            needs,
+            budget: Duration::from_secs(120),
+            work: Work::Node(vec![format!("cluster/{file}")]),
             may_be_empty: false,
         });
     }

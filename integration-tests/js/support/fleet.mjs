@@ -17,6 +17,9 @@ const ATTEMPTS = 10;
 /** The addresses of servers that run already, ours first; empty when there are none. */
 export const RUNNING = list(process.env.SIGNALR_CLUSTER_NODES);
 
+/** The one address before all of them, if there is one. */
+export const FRONT = process.env.SIGNALR_CLUSTER_FRONT;
+
 /**
  * Starts servers, all on one Redis.
  * @param programs one program per server; see `ours` and `dotnet`

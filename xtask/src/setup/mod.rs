@@ -18,6 +18,7 @@ use crate::workspace::{Workspace, find_program};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
     Redis,
+    Haproxy,
     Chromium,
     NodePackages,
     PythonPackages,
@@ -64,6 +65,7 @@ impl Need {
     pub(crate) fn ensure(self, workspace: &Workspace) -> Result<Result<Env, Missing>> {
         match self {
             Self::Redis => debian(&["redis-server"], "redis-server").map(|met| met.map(|_| Env::new())),
+            Self::Haproxy => debian(&["haproxy"], "haproxy").map(|met| met.map(|_| Env::new())),
             Self::Chromium => debian(&["chromium", "chromium-browser", "google-chrome"], "chromium")
                 .map(|met| met.map(|path| vec![("CHROMIUM".to_owned(), path.display().to_string())])),
             Self::NodePackages => node::packages(workspace),
@@ -76,6 +78,7 @@ impl Need {
     pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Redis => "Redis",
+            Self::Haproxy => "haproxy",
             Self::Chromium => "Chromium",
             Self::NodePackages => "Node packages",
             Self::PythonPackages => "Python packages",
