@@ -190,10 +190,13 @@ fn rank(suite: &Suite) -> u8 {
     }
 }
 
-/// The page in a browser is a suite of its own; everything else that node runs is one.
+/// The page in a browser is a suite of its own, and so is the page of a fleet on Redis; everything else that node runs
+/// is one.
 fn add_node(suites: &mut Vec<Suite>, folder: &Path) {
     let (browser, client): (Vec<String>, Vec<String>) =
         node_tests(folder).into_iter().partition(|file| file.starts_with("browser"));
+    let (fleet, browser): (Vec<String>, Vec<String>) =
+        browser.into_iter().partition(|file| file.starts_with("browser-redis"));
     if !client.is_empty() {
         suites.push(Suite {
             name: "js".to_owned(),
@@ -211,6 +214,16 @@ fn add_node(suites: &mut Vec<Suite>, folder: &Path) {
             needs: vec![Need::NodePackages, Need::Chromium],
             budget: Duration::from_secs(300),
             work: Work::Node(browser),
+            may_be_empty: false,
+        });
+    }
+    if !fleet.is_empty() {
+        suites.push(Suite {
+            name: "browser-redis".to_owned(),
+            about: "the chat page on two servers that share a Redis, in headless Chromium".to_owned(),
+            needs: vec![Need::NodePackages, Need::Chromium, Need::Redis],
+            budget: Duration::from_secs(180),
+            work: Work::Node(fleet),
             may_be_empty: false,
         });
     }

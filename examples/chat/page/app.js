@@ -92,6 +92,7 @@ async function keepConnected() {
       const lost = new Promise((resolve) => { onLost = resolve; });
       await connection.start();
       for (const room of rooms.keys()) await join(room);
+      watchReach();
       setState('on', 'Connected');
       trouble('');
       failures = 0;
@@ -101,6 +102,7 @@ async function keepConnected() {
       if (connection.state !== 'Disconnected') await connection.stop();
     }
     for (const room of rooms.values()) room.joined = false;
+    notice('');
     setState('off', 'Reconnecting…');
     trouble('The server is gone. What you see here stays, and the page reconnects by itself.', true);
     await waitToRetry(failures);
@@ -134,6 +136,16 @@ async function join(room) {
   }
 }
 
+/** Says, without a fuss, when people on other servers are out of reach; a lone server never has anything to say. */
+function watchReach() {
+  connection.stream('Reach').subscribe({
+    next: (reached) => notice(reached ? '' : 'Other servers are out of reach. Messages to and from them may be late or missing.'),
+    complete: () => {},
+    // The connection is gone, and the page says so.
+    error: () => {},
+  });
+}
+
 /** Waits a little longer after each failure, counting down; ends early on "Try now" and when the network comes back. */
 function waitToRetry(failures) {
   const delay = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** failures) * (0.8 + 0.4 * Math.random());
@@ -161,6 +173,12 @@ function setState(state, text) {
   const status = element('status');
   if (status.textContent !== text) status.textContent = text;
   status.dataset.state = state;
+}
+
+function notice(text) {
+  const shown = element('notice');
+  shown.hidden = !text;
+  shown.textContent = text;
 }
 
 function trouble(text, retry = false) {

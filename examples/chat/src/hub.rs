@@ -1,13 +1,19 @@
 //! The hub: what people in a chat can do. Rooms are groups; which rooms a connection is in, and under which name, lives
-//! in its item bag. It knows nothing of the page, of transports or of other servers: with a backplane the same code
-//! serves a whole fleet.
+//! in its item bag. It knows nothing of the page or of transports, and with a backplane the same code serves a whole
+//! fleet; all it has to say about other servers is whether they are in reach.
 
 use std::collections::HashMap;
 
+use futures_util::stream::{BoxStream, StreamExt, empty, once, unfold};
+use signalr::core::{BackplaneState, Events};
 use signalr::prelude::*;
 
 /// The chat, one value for all connections.
-pub(crate) struct Chat;
+#[derive(Default)]
+pub(crate) struct Chat {
+    /// The hub from outside, for what is not a matter of one call.
+    pub(crate) handle: HubHandle<Chat>,
+}
 
 /// The rooms of one connection, each with the name that it goes by there.
 type Rooms = HashMap<String, String>;
@@ -30,10 +36,34 @@ impl Chat {
     async fn typing(&self, cx: &Context, room: String, name: String) -> HubResult<()> {
         cx.clients().others_in_group(&room).send("Typing", (room, name)).await
     }
+    /// Whether people on other servers can be reached: now, and whenever it changes. Ends at once on a lone server.
+    fn reach(&self) -> BoxStream<'static, bool> {
+        match self.handle.context().and_then(|hub| hub.backplane_state()) {
+            None => empty().boxed(),
+            Some(state) => reach(state).boxed(),
+        }
+    }
     async fn on_disconnected(&self, cx: &Context) -> HubResult<()> {
         for (room, name) in cx.items().remove::<Rooms>().unwrap_or_default() {
             cx.clients().others_in_group(&room).send("Left", (room, name)).await?;
         }
         Ok(())
     }
+}
+
+fn reach(state: Events) -> impl Stream<Item = bool> {
+    let first = in_reach(state.current());
+    let changes = unfold((state, first), |(mut state, before)| async move {
+        loop {
+            let now = in_reach(state.changed().await?);
+            if now != before {
+                return Some((now, (state, now)));
+            }
+        }
+    });
+    once(async move { first }).chain(changes)
+}
+
+fn in_reach(state: BackplaneState) -> bool {
+    state == BackplaneState::Up
 }

@@ -44,7 +44,9 @@ async fn main() -> ExitCode {
 
 /// Serves the page and the hub until the process is asked to end.
 async fn serve(Arguments { port, redis }: Arguments) -> signalr::Result<()> {
-    let mut builder = SignalR::builder().hub("/chat", hub::Chat);
+    let chat = hub::Chat::default();
+    let handle = chat.handle.clone();
+    let mut builder = SignalR::builder().hub("/chat", chat).handle(&handle);
     if let Some(redis) = redis {
         builder = builder.backplane(RedisBackplane::connect(&redis).await?);
     }

@@ -2,6 +2,8 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import path from 'node:path';
@@ -28,9 +30,27 @@ export function startProgram(program, flags = [], port = 0) {
   return Server.start(program, args, /^Now listening on: http:\/\/127\.0\.0\.1:(\d+)$/);
 }
 
-/** The chat example. */
-export function startChat(port = 0) {
-  return Server.start(CHAT_BIN, ['--port', String(port)], /^Chat is ready: http:\/\/127\.0\.0\.1:(\d+)$/);
+/** The chat example. `flags` are its own, such as `--redis URL`. */
+export function startChat(port = 0, flags = []) {
+  return Server.start(CHAT_BIN, ['--port', String(port), ...flags], /^Chat is ready: http:\/\/127\.0\.0\.1:(\d+)$/);
+}
+
+/** A Redis without persistence on `port`, 0 for one that was free a moment ago. */
+export async function startRedis(port = 0) {
+  const chosen = port || await freePort();
+  const args = ['--port', String(chosen), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', tmpdir()];
+  const redis = await Server.start('redis-server', args, /Ready to accept connections( )?/);
+  redis.port = chosen;
+  return redis;
+}
+
+async function freePort() {
+  const listener = createServer().listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  const { port } = listener.address();
+  listener.close();
+  await once(listener, 'close');
+  return port;
 }
 
 /** A child process that says when it is ready. */
