@@ -152,6 +152,11 @@ impl Health {
         }
     }
 
+    /// Takes note of what had been lost before an outage, at its very beginning.
+    pub(crate) fn outage_begins(&self) {
+        self.lock().begin_outage(&self.stats);
+    }
+
     /// A connection was lost or could not be made.
     pub(crate) fn lost(&self, role: Role, error: BackplaneError) {
         let old = match role {
@@ -222,6 +227,13 @@ impl Health {
 }
 
 impl Inner {
+    fn begin_outage(&mut self, stats: &Stats) {
+        if self.started && self.outage.is_none() {
+            let now = stats.snapshot();
+            self.outage = Some(Outage { replayed: now.replayed, dropped: now.dropped, unknown: now.unknown });
+        }
+    }
+
     fn combine(&mut self, links: &Links, stats: &Stats) -> BackplaneState {
         let up = [&links.publisher, &links.subscriber].into_iter().filter(|link| **link == Link::Up).count();
         self.started |= up == 2;

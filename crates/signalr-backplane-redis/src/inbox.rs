@@ -19,6 +19,8 @@ pub(crate) struct Inbox {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<(Topic, BackplaneMessage)>,
+    /// Served locally, but behind echoes that are still to come.
+    held: Option<VecDeque<(Topic, BackplaneMessage)>>,
     bytes: usize,
     delivering: bool,
     closed: bool,
@@ -38,8 +40,31 @@ impl Inbox {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a place in the order; [`Inbox::deliver`] must follow.
+    /// A message from Redis takes its place in the order; [`Inbox::deliver`] must follow.
     pub(crate) fn push(&self, topic: Topic, message: BackplaneMessage) -> Result<(), Overflow> {
+        self.place(topic, message, false)
+    }
+
+    /// A message of this server's own takes its place, behind the echoes that [`Inbox::hold`] waits for;
+    /// [`Inbox::deliver`] must follow.
+    pub(crate) fn push_own(&self, topic: Topic, message: BackplaneMessage) -> Result<(), Overflow> {
+        self.place(topic, message, true)
+    }
+
+    /// Own messages wait from now on.
+    pub(crate) fn hold(&self) {
+        self.lock().held.get_or_insert_default();
+    }
+
+    /// Own messages need not wait any more; [`Inbox::deliver`] must follow.
+    pub(crate) fn release(&self) {
+        let mut state = self.lock();
+        if let Some(mut held) = state.held.take() {
+            state.waiting.append(&mut held);
+        }
+    }
+
+    fn place(&self, topic: Topic, message: BackplaneMessage, own: bool) -> Result<(), Overflow> {
         let mut state = self.lock();
         if state.closed {
             return Ok(());
@@ -49,7 +74,10 @@ impl Inbox {
             return Err(Overflow);
         }
         state.bytes += size;
-        state.waiting.push_back((topic, message));
+        match &mut state.held {
+            Some(held) if own => held.push_back((topic, message)),
+            _ => state.waiting.push_back((topic, message)),
+        }
         Ok(())
     }
 
@@ -81,6 +109,7 @@ impl Inbox {
         let mut state = self.lock();
         state.closed = true;
         state.waiting.clear();
+        state.held = None;
         state.bytes = 0;
         !state.delivering
     }
@@ -148,6 +177,25 @@ mod tests {
         inbox.push(Topic::All, BackplaneMessage::Ack { id: 4 }).unwrap();
         inbox.deliver();
         assert_eq!(sink.log.lock().unwrap().len(), 3);
+    }
+
+    #[test]
+    fn own_messages_stay_behind_the_echoes_they_wait_for() {
+        let sink = Arc::<Nested>::default();
+        let inbox = Inbox::new(sink.clone());
+        let ack = |id| BackplaneMessage::Ack { id };
+        inbox.hold();
+        inbox.push_own(Topic::All, ack(10)).unwrap();
+        inbox.push(Topic::All, ack(2)).unwrap();
+        inbox.deliver();
+        inbox.hold();
+        inbox.push_own(Topic::All, ack(11)).unwrap();
+        inbox.push(Topic::All, ack(3)).unwrap();
+        inbox.deliver();
+        inbox.release();
+        inbox.push_own(Topic::All, ack(12)).unwrap();
+        inbox.deliver();
+        assert_eq!(*sink.log.lock().unwrap(), [2, 3, 10, 11, 12]);
     }
 
     #[test]

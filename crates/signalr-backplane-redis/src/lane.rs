@@ -29,6 +29,7 @@ pub(crate) struct Lane {
     patience: Duration,
     state: Mutex<State>,
     wake: Notify,
+    fence: Notify,
 }
 
 struct State {
@@ -38,6 +39,10 @@ struct State {
     queued: usize,
     buffer: Buffer<Parcel>,
     replaying: usize,
+    /// Echoes of what was published before the publisher was lost may still come, and must come first.
+    fenced: bool,
+    /// Counts fences, so that the answer for an old one does not lower a new one.
+    fence: u64,
 }
 
 impl State {
@@ -59,6 +64,8 @@ impl Lane {
             queued: 0,
             buffer: Buffer::new(room, ttl),
             replaying: 0,
+            fenced: false,
+            fence: 0,
         };
         Self {
             registry,
@@ -67,6 +74,7 @@ impl Lane {
             patience: settings.request_timeout,
             state: Mutex::new(state),
             wake: Notify::new(),
+            fence: Notify::new(),
         }
     }
 
@@ -96,7 +104,9 @@ impl Lane {
         let step = decide(class, state.facts(), self.policy);
         self.carry_out(&mut state, step, parcel);
         drop(state);
-        member.inbox().deliver();
+        if !matches!(step, Step::Publish | Step::Fail) {
+            member.inbox().deliver();
+        }
         ticket
     }
 
@@ -109,12 +119,13 @@ impl Lane {
             }
             Step::ServeAndBuffer => {
                 self.serve(&mut parcel);
-                self.keep(state, parcel);
+                self.buffer(state, parcel);
             }
             Step::ServeOnly => {
-                let served = self.serve(&mut parcel);
+                self.serve(&mut parcel);
                 self.stats.dropped(1);
-                parcel.tell(Ok(Outcome::Receivers(served.into())));
+                let here = self.registry.wants(parcel.member(), &parcel.channel);
+                parcel.tell(Ok(Outcome::Receivers(here.into())));
             }
             Step::Fail => {
                 self.stats.refused(1);
@@ -135,11 +146,9 @@ impl Lane {
         self.wake.notify_one();
     }
 
-    /// Gives a send to the local members, once, and tags it. True when there are any.
-    fn serve(&self, parcel: &mut Parcel) -> bool {
-        let Kind::Send(topic, message) = std::mem::replace(&mut parcel.kind, Kind::Served) else {
-            return false;
-        };
+    /// Gives a send to the local members, once, and tags it.
+    fn serve(&self, parcel: &mut Parcel) {
+        let Kind::Send(topic, message) = std::mem::replace(&mut parcel.kind, Kind::Served) else { return };
         let member = parcel.member().clone();
         let mut tagged = message.clone();
         if let BackplaneMessage::Invocation(tagged) = &mut tagged {
@@ -150,66 +159,100 @@ impl Lane {
             parcel.served(bytes);
         }
         let here = self.registry.wants(&member, &parcel.channel);
-        if here && member.inbox().push(topic, message).is_err() {
+        if here && member.inbox().push_own(topic, message).is_err() {
             self.stats.overflowed(1);
         }
-        here
     }
 
-    fn keep(&self, state: &mut State, mut parcel: Parcel) {
+    fn buffer(&self, state: &mut State, mut parcel: Parcel) {
         self.stats.buffered(1);
         parcel.tell(Ok(Outcome::Buffered));
         parcel.kind = Kind::Replayed;
-        let kept = Kept { since: parcel.since, bytes: parcel.size(), message: parcel };
-        self.stats.dropped(state.buffer.push(kept));
+        self.stats.dropped(state.buffer.push(keep(parcel)));
     }
 
-    /// Whether messages can be published. Those that were not handed over when this ends are treated as if they came
-    /// now.
-    pub(crate) fn set_publisher(&self, up: bool) {
-        let mut touched = Vec::new();
+    /// Messages can be published.
+    pub(crate) fn publisher_up(&self) {
+        self.lock().publisher = true;
+    }
+
+    /// Nothing can be published. Messages that were not handed over are treated as if they came now.
+    pub(crate) fn publisher_down(&self) {
         let mut state = self.lock();
-        state.publisher = up;
-        if !up {
-            state.queued = 0;
-            let queue = std::mem::take(&mut state.queue);
-            let mut returned = Vec::new();
-            let mut rest = Vec::new();
-            for parcel in queue {
-                match parcel.kind {
-                    Kind::Replayed => returned.push(parcel),
-                    _ => rest.push(parcel),
-                }
-            }
-            state.replaying -= returned.len().min(state.replaying);
-            let returned = returned.into_iter().map(|parcel| Kept {
-                since: parcel.since,
-                bytes: parcel.size(),
-                message: parcel,
-            });
-            let dropped = state.buffer.put_back(returned.collect());
-            self.stats.dropped(dropped);
-            for parcel in rest {
-                touched.push(parcel.member().clone());
-                let class = match &parcel.kind {
-                    Kind::Send(..) => Class::Send,
-                    Kind::Served | Kind::Replayed => Class::Served,
-                    Kind::Once => Class::Answer,
-                };
-                let step = decide(class, state.facts(), self.policy);
-                self.carry_out(&mut state, step, parcel);
-            }
+        state.publisher = false;
+        self.raise_fence(&mut state);
+        state.queued = 0;
+        let queue = std::mem::take(&mut state.queue);
+        let (returned, rest): (Vec<_>, Vec<_>) =
+            queue.into_iter().partition(|parcel| matches!(parcel.kind, Kind::Replayed));
+        state.replaying -= returned.len();
+        let returned = returned.into_iter().map(keep);
+        self.stats.dropped(state.buffer.put_back(returned.collect()));
+        for parcel in rest {
+            let class = match &parcel.kind {
+                Kind::Send(..) => Class::Send,
+                Kind::Served | Kind::Replayed => Class::Served,
+                Kind::Once => Class::Answer,
+            };
+            let step = decide(class, state.facts(), self.policy);
+            self.carry_out(&mut state, step, parcel);
         }
         drop(state);
-        for member in touched {
-            member.inbox().deliver();
+        self.deliver_all();
+    }
+
+    /// Everything that is wanted is received.
+    pub(crate) fn subscriber_up(&self) {
+        self.lock().subscriber = true;
+        self.wake.notify_one();
+    }
+
+    /// Nothing is received, and nothing of what was published before will be.
+    pub(crate) fn subscriber_down(&self) {
+        let fence = {
+            let mut state = self.lock();
+            state.subscriber = false;
+            state.fence
+        };
+        self.fence_passed(fence);
+    }
+
+    /// Makes own messages wait until the subscriber has received all echoes that are on their way: they are older.
+    fn raise_fence(&self, state: &mut State) {
+        let joined = self.registry.joined();
+        if state.subscriber && !joined.is_empty() {
+            state.fenced = true;
+            state.fence += 1;
+            joined.iter().for_each(|member| member.inbox().hold());
+            self.fence.notify_one();
         }
     }
 
-    /// Whether everything that is wanted is received.
-    pub(crate) fn set_subscriber(&self, up: bool) {
-        self.lock().subscriber = up;
+    /// Ready when the subscriber is to find out whether all echoes have come. Cancel safe.
+    pub(crate) async fn fence_raised(&self) {
+        self.fence.notified().await;
+    }
+
+    /// The newest fence.
+    pub(crate) fn fence(&self) -> u64 {
+        self.lock().fence
+    }
+
+    /// All echoes have come that were on their way when this fence was raised.
+    pub(crate) fn fence_passed(&self, fence: u64) {
+        let mut state = self.lock();
+        if state.fence != fence {
+            return;
+        }
+        state.fenced = false;
+        self.registry.joined().iter().for_each(|member| member.inbox().release());
+        drop(state);
+        self.deliver_all();
         self.wake.notify_one();
+    }
+
+    fn deliver_all(&self) {
+        self.registry.joined().iter().for_each(|member| member.inbox().deliver());
     }
 
     pub(crate) fn has_subscriber(&self) -> bool {
@@ -255,13 +298,14 @@ impl Lane {
     /// Whether kept messages could be published if the fleet is back.
     pub(crate) fn may_replay(&self) -> bool {
         let state = self.lock();
-        state.publisher && state.subscriber && !state.buffer.is_empty()
+        state.publisher && state.subscriber && !state.fenced && !state.buffer.is_empty()
     }
 
     /// Whether all is as if there had been no outage: both ways are open, and nothing waits from before.
     pub(crate) fn is_settled(&self) -> bool {
         let state = self.lock();
-        state.publisher && state.subscriber && state.buffer.is_empty() && state.replaying == 0
+        let quiet = !state.fenced && state.buffer.is_empty() && state.replaying == 0;
+        state.publisher && state.subscriber && quiet
     }
 
     /// Queues what was kept; what comes from now on queues behind it.
@@ -298,4 +342,8 @@ impl Lane {
         }
         parcel.tell(outcome);
     }
+}
+
+fn keep(parcel: Parcel) -> Kept<Parcel> {
+    Kept { since: parcel.since, bytes: parcel.size(), message: parcel }
 }

@@ -13,7 +13,7 @@ use crate::pulse::{Beat, Pulse, STEP, steps};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
-use redis::{ErrorKind, Pipeline, RedisResult, ServerErrorKind, Value};
+use redis::{Cmd, ErrorKind, Pipeline, RedisResult, ServerErrorKind, Value};
 use signalr_core::{BackplaneError, BackplaneErrorKind, Outcome};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -108,13 +108,15 @@ impl<'a> Session<'a> {
             return error;
         }
         self.shared.set_asking(Some(self.link.conn()));
-        self.shared.lane.set_publisher(true);
+        self.shared.lane.publisher_up();
         self.shared.health.up(Role::Publisher);
         let error = self.work().await;
         self.shared.set_asking(None);
-        self.shared.health.lost(Role::Publisher, error.clone());
+        self.shared.health.outage_begins();
         self.link.cut().await;
-        self.shared.lane.set_publisher(false);
+        // The rules of an outage are in force before anybody is told of it.
+        self.shared.lane.publisher_down();
+        self.shared.health.lost(Role::Publisher, error.clone());
         // Replies that had arrived count; all others are unknown for ever.
         while let Some((flight, reply)) = self.in_flight.next().await {
             self.settle(flight, reply);
@@ -167,9 +169,13 @@ impl<'a> Session<'a> {
             }
             let mut pipeline = Pipeline::with_capacity(parcels.len());
             let mut size = 0;
+            let publish = &self.shared.settings.commands.publish;
             for parcel in &parcels {
                 size += parcel.size();
-                pipeline.cmd(&self.shared.settings.commands.publish).arg(&parcel.channel).arg(&parcel.bytes);
+                let length = publish.len() + parcel.channel.len() + parcel.bytes.len();
+                let mut command = Cmd::with_capacity(3, length);
+                command.arg(publish).arg(&parcel.channel).arg(&parcel.bytes);
+                pipeline.add_command(command);
             }
             self.bytes += size;
             self.ask(pipeline, Flight::Parcels(parcels, size));
@@ -254,9 +260,8 @@ impl<'a> Session<'a> {
         }
         if self.steps.is_multiple_of(self.period) {
             self.probe();
-        } else if self.is_new() {
-            self.ask_census();
         }
+        self.ask_census();
         let now = Instant::now();
         self.shared.lane.expire(now);
         self.shared.health.refresh();
@@ -271,15 +276,9 @@ impl<'a> Session<'a> {
             pipeline.cmd(&self.shared.settings.commands.publish).arg(&*channel).arg("");
             self.ask(pipeline, Flight::Probe);
         }
-        // Needed to know when a fleet is complete again after an outage.
-        self.ask_census();
     }
 
-    /// Whether the size of some hub's fleet was never learned.
-    fn is_new(&self) -> bool {
-        self.shared.registry.joined().iter().any(|member| member.fleet().load(Ordering::Relaxed) == 0)
-    }
-
+    /// Asks for the sizes of the hubs' fleets, to know when they are complete again after an outage.
     fn ask_census(&mut self) {
         let members = self.shared.registry.joined();
         let Some(pubsub) = &self.shared.settings.commands.pubsub else { return };
@@ -321,12 +320,9 @@ impl<'a> Session<'a> {
             return;
         }
         match self.back_since {
-            None => {
-                self.back_since = Some(now);
-                self.ask_census();
-            }
+            None => self.back_since = Some(now),
             Some(since) if now.duration_since(since) >= GRACE => self.shared.lane.replay(now),
-            Some(_) => self.ask_census(),
+            Some(_) => {}
         }
     }
 

@@ -204,8 +204,11 @@ impl Registry {
         channels.retain(|channel, entry| {
             entry.in_force = false;
             entry.dirty = entry.is_wanted();
-            if entry.dirty {
+            // Others take a server for back when it listens to the channel of all: that comes last.
+            if entry.dirty && entry.members.iter().any(|member| member.all_channel() == &**channel) {
                 dirty.push_back(channel.clone());
+            } else if entry.dirty {
+                dirty.push_front(channel.clone());
             }
             for wish in entry.waiting.drain(..) {
                 wish.lose();

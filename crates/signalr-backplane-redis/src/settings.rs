@@ -48,6 +48,9 @@ pub(crate) struct Commands {
 impl Settings {
     pub(crate) fn new(options: &RedisOptions) -> Result<Self, BackplaneError> {
         let (host, port) = address(options)?;
+        if options.ordered_direct() {
+            return Err(not_yet("the option ordered_direct", "leave it out"));
+        }
         let map = options.command_map();
         let named = options.client_name().filter(|_| map.get("CLIENT") == Some("CLIENT"));
         Ok(Self {
@@ -158,6 +161,7 @@ mod tests {
             "rediss://a",
             "redis+unix:///tmp/redis.sock",
             "localhost,protocol=resp2",
+            "redis://a?ordered_direct=true",
         ] {
             let error = settings(text).expect_err(text);
             assert_eq!(error.kind(), BackplaneErrorKind::Config, "{text}");

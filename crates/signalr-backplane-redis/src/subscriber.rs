@@ -29,7 +29,7 @@ pub(crate) async fn supervise(shared: Arc<Shared>) {
             Err(error) => error,
         };
         shared.registry.lost();
-        shared.lane.set_subscriber(false);
+        shared.lane.subscriber_down();
         shared.health.lost(Role::Subscriber, error);
         tokio::time::sleep(backoff.pause()).await;
     }
@@ -71,11 +71,28 @@ async fn follow(shared: &Shared, mut conn: MultiplexedConnection, backoff: &mut 
         }
         if !std::mem::replace(&mut complete, true) {
             backoff.reset();
-            shared.lane.set_subscriber(true);
+            shared.lane.subscriber_up();
             shared.health.up(Role::Subscriber);
         }
-        shared.registry.changed().await;
+        tokio::select! {
+            () = shared.registry.changed() => {}
+            () = shared.lane.fence_raised() => {
+                if let Err(error) = pass_fence(shared, &mut conn).await {
+                    return refusal(&error);
+                }
+            }
+        }
     }
+}
+
+/// Asks for something and waits: whatever Redis had for this connection before has come when the answer has.
+async fn pass_fence(shared: &Shared, conn: &mut MultiplexedConnection) -> redis::RedisResult<()> {
+    let fence = shared.lane.fence();
+    if let Some(channel) = shared.registry.probe() {
+        conn.subscribe(channel.to_string()).await?;
+    }
+    shared.lane.fence_passed(fence);
+    Ok(())
 }
 
 /// Ready when the connection is dead although it was not closed.

@@ -37,15 +37,7 @@ impl Log {
     /// Checks that nothing came twice, and that numbers of one sender came in order; at most `unknown` of them may have
     /// been late echoes, which follow newer ones.
     pub fn assert_once_and_in_order(&self, unknown: u64) {
-        let mut numbers = self.numbers();
-        let (mut newest, mut late) = (0, 0);
-        for &number in &numbers {
-            late += u64::from(number < newest);
-            newest = newest.max(number);
-        }
-        assert!(late <= unknown, "{late} came behind newer ones, of which only {unknown} may");
-        numbers.sort_unstable();
-        assert_eq!(numbers.windows(2).find(|pair| pair[0] == pair[1]), None, "came twice");
+        assert_in_order(self.numbers(), unknown);
     }
 
     pub fn len(&self) -> usize {
@@ -100,6 +92,18 @@ impl Node {
     pub fn say(&self, topic: &Topic, number: u64) -> signalr_core::Ticket {
         self.hub.publish(topic, numbered(number))
     }
+}
+
+/// Checks that no number came twice, and that at most `unknown` came behind newer ones.
+pub fn assert_in_order(mut numbers: Vec<u64>, unknown: u64) {
+    let (mut newest, mut late) = (0, 0);
+    for &number in &numbers {
+        late += u64::from(number < newest);
+        newest = newest.max(number);
+    }
+    assert!(late <= unknown, "{late} came behind newer ones, of which only {unknown} may");
+    numbers.sort_unstable();
+    assert_eq!(numbers.windows(2).find(|pair| pair[0] == pair[1]), None, "came twice");
 }
 
 pub fn numbered(number: u64) -> BackplaneMessage {
