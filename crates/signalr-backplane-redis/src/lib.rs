@@ -2,7 +2,8 @@
 //!
 //! [`RedisBackplane`] joins servers, Rust and ASP.NET Core together, into one fleet through one Redis; [`options`] is its
 //! configuration: URLs, StackExchange.Redis connection strings and a builder. [`wire`] is the format alone, as pure
-//! functions: enough to send to a fleet from outside with any Redis client.
+//! functions: enough to send to a fleet from outside with any Redis client. `FORMAT.md` beside this crate's `Cargo.toml`
+//! writes it down for other languages.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), signalr_core::BackplaneError> {
@@ -20,6 +21,7 @@
 //! | --- | --- |
 //! | every rule of the contract of [`Backplane`](signalr_core::Backplane), FIFO per sender and topic and one order per topic for all servers among them | `tests/conformance.rs` |
 //! | the wire format is the reference's, byte for byte | `tests/vectors.rs` |
+//! | the format is written down, and every example in it is true | `tests/format_document.rs` |
 //! | servers of ours and of ASP.NET Core are one fleet: targets, groups, client results, prefix, compression | `integration-tests/tests/dotnet_redis.rs` |
 //! | at most once, also across an outage; what is lost is between what was dropped and dropped + unknown | `a_killed_redis_costs_what_was_counted_and_nothing_arrives_twice`, `a_frozen_redis_is_noticed_and_costs_what_was_counted` |
 //! | what was written and never answered is unknown: never sent again, never served locally | `what_was_written_and_never_answered_is_unknown_and_never_sent_again` |
