@@ -64,6 +64,10 @@ impl BackplaneHub for RedisHub {
         }
     }
 
+    fn orders_direct(&self) -> bool {
+        self.engine.shared.settings.ordered_direct
+    }
+
     async fn receivers(&self, topic: &Topic) -> Option<u64> {
         let channel = self.member.codec().channels().name(topic).ok()?;
         if self.member.has_left() {

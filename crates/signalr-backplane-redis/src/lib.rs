@@ -32,6 +32,7 @@
 //! | a Redis that hangs is noticed within 3.5 s, a busy process cuts nothing healthy | `a_frozen_redis_is_noticed_and_costs_what_was_counted`, `a_starved_process_does_not_cut_healthy_connections` |
 //! | two connections that lead to different servers are found out | `a_subscriber_that_leads_elsewhere_is_found_out_and_replaced` |
 //! | a Redis that is not there at the start is waited for, or is an error, as configured | `a_redis_that_comes_late_is_waited_for`, `a_connection_string_fails_at_the_start_as_the_reference_does` |
+//! | with the option [`ordered_direct`](options::RedisOptions::ordered_direct), sends to single connections keep their place among all others of their sender, also while Redis is away | `tests/ordered_direct.rs` |
 //! | clients stay connected throughout | `integration-tests/tests/redis_fleet.rs` |
 //!
 //! # How a message travels
@@ -59,8 +60,8 @@
 //!
 //! # What is not there yet
 //!
-//! Sentinel, Cluster, several endpoints, TLS, Unix sockets, RESP2, renamed `SUBSCRIBE`, an own connection factory, and
-//! the option `ordered_direct`. Options that ask for one of the others are refused with an error that says so.
+//! Sentinel, Cluster, several endpoints, TLS, Unix sockets, RESP2, renamed `SUBSCRIBE`, and an own connection factory.
+//! Options that ask for one of them are refused with an error that says so.
 
 mod backoff;
 mod backplane;

@@ -33,6 +33,7 @@ pub(crate) struct Settings {
     pub(crate) probe_timeout: Duration,
     pub(crate) abort_on_connect_fail: bool,
     pub(crate) outage: OutagePolicy,
+    pub(crate) ordered_direct: bool,
     pub(crate) in_flight_bytes: usize,
     pub(crate) pool_size: usize,
 }
@@ -47,10 +48,10 @@ pub(crate) struct Commands {
 
 impl Settings {
     pub(crate) fn new(options: &RedisOptions) -> Result<Self, BackplaneError> {
-        let (host, port) = address(options)?;
-        if options.ordered_direct() {
-            return Err(not_yet("the option ordered_direct", "leave it out"));
+        if options.ordered_direct() && matches!(options.topology(), Topology::Cluster) {
+            return Err(unordered());
         }
+        let (host, port) = address(options)?;
         let map = options.command_map();
         let named = options.client_name().filter(|_| map.get("CLIENT") == Some("CLIENT"));
         Ok(Self {
@@ -69,6 +70,7 @@ impl Settings {
             probe_timeout: options.probe_timeout(),
             abort_on_connect_fail: options.abort_on_connect_fail(),
             outage: options.outage(),
+            ordered_direct: options.ordered_direct(),
             in_flight_bytes: options.in_flight_bytes(),
             pool_size: options.pool_size(),
         })
@@ -126,6 +128,13 @@ fn commands(map: &CommandMap) -> Result<Commands, BackplaneError> {
     Ok(Commands { publish: publish.to_owned(), pubsub: map.get("PUBSUB").map(str::to_owned) })
 }
 
+/// Channels of a Cluster are in different places, and nothing orders those.
+fn unordered() -> BackplaneError {
+    let text = "the option ordered_direct needs one order for all channels, which a Redis Cluster does not have; leave \
+                it out or use a single Redis";
+    BackplaneError::new(BackplaneErrorKind::Config, text)
+}
+
 fn not_yet(what: &str, instead: &str) -> BackplaneError {
     let text = format!("{what} is not supported by this version of the Redis backplane; {instead}");
     BackplaneError::new(BackplaneErrorKind::Config, text)
@@ -161,12 +170,19 @@ mod tests {
             "rediss://a",
             "redis+unix:///tmp/redis.sock",
             "localhost,protocol=resp2",
-            "redis://a?ordered_direct=true",
         ] {
             let error = settings(text).expect_err(text);
             assert_eq!(error.kind(), BackplaneErrorKind::Config, "{text}");
             assert!(error.to_string().contains("is not supported by this version"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_cluster_cannot_order_direct_sends() {
+        let error = settings("redis-cluster://a,b?ordered_direct=true").unwrap_err();
+        assert_eq!(error.kind(), BackplaneErrorKind::Config);
+        assert!(error.to_string().contains("does not have; leave it out"), "{error}");
+        assert!(settings("redis://a?ordered_direct=true").unwrap().ordered_direct);
     }
 
     #[test]

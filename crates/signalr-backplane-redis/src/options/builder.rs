@@ -268,7 +268,9 @@ impl RedisOptionsBuilder {
 
     /// Whether a send to one connection goes through Redis although the connection is on this server, so that it stays in
     /// order with sends to groups. *Ours*. Default `false`: it is delivered at once and may overtake them. Costs a
-    /// round trip to Redis for each.
+    /// round trip to Redis for each, and while Redis is away the [`OutagePolicy`] counts for these sends too. Without
+    /// effect on questions to clients, and with [`DeliveryOrder::LocalFirst`](signalr_core::DeliveryOrder::LocalFirst).
+    /// Not for a Cluster, where nothing orders different channels: connecting fails.
     pub fn ordered_direct(mut self, ordered: bool) -> Self {
         self.ours.ordered_direct = ordered;
         self

@@ -102,6 +102,15 @@ pub trait BackplaneHub: Send + Sync + 'static {
     /// Takes wishes back. Never waits; messages that are on their way may still arrive.
     fn unsubscribe(&self, topics: &[Topic]);
 
+    /// Whether a send to one connection takes the way of all others, through [`publish`](Self::publish), although the
+    /// connection is on this server, so that it stays in order with them. Default `false`: it is delivered at once, as
+    /// in the reference, and may overtake what is still on its way. Asked at every such send; *ours*.
+    ///
+    /// A backplane that says `true` must keep the order between topics, of one sender, at this server.
+    fn orders_direct(&self) -> bool {
+        false
+    }
+
     /// How many servers would receive a message to this topic; `None` when the backplane cannot know. Cancel safe.
     async fn receivers(&self, topic: &Topic) -> Option<u64>;
 

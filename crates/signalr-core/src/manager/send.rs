@@ -79,7 +79,16 @@ impl HubLifetimeManager {
         method: &str,
         arguments: &dyn ArgumentList,
     ) -> Result<(), SendError> {
-        if let Some(connection) = self.connection(id.as_str()) {
+        let connection = self.connection(id.as_str());
+        if let Some(hub) = self.ordering_backplane() {
+            // Slow clients hold their senders back on this way, too.
+            if let Some(connection) = connection {
+                ready(&connection).await?;
+            }
+            let payloads = self.options.protocols.encode(None, method, arguments, |_| true)?;
+            return publish(hub, &Topic::Connection(id.clone()), Vec::new(), payloads, None).await;
+        }
+        if let Some(connection) = connection {
             let protocol = connection.protocol();
             let payloads = self.options.protocols.encode(None, method, arguments, |p| Some(p) == protocol)?;
             return deliver_to_one(&connection, &payloads).await;
@@ -89,6 +98,12 @@ impl HubLifetimeManager {
             publish(&**hub, &Topic::Connection(id.clone()), Vec::new(), payloads, None).await?;
         }
         Ok(())
+    }
+
+    /// The backplane, when sends to single connections of this server must go through it as well.
+    fn ordering_backplane(&self) -> Option<&dyn BackplaneHub> {
+        let hub = &**self.backplane.get()?;
+        (self.options.order == DeliveryOrder::Ordered && hub.orders_direct()).then_some(hub)
     }
 
     async fn send_to_fleet(
@@ -129,8 +144,9 @@ impl HubLifetimeManager {
         ids: &[ConnectionId],
         payloads: &Payloads,
     ) -> Result<(), SendError> {
+        let ordered = self.ordering_backplane().is_some();
         for id in ids {
-            match self.connection(id.as_str()) {
+            match self.connection(id.as_str()).filter(|_| !ordered) {
                 Some(connection) => deliver(&mut OutgoingMessage::new(payloads), &connection),
                 None => {
                     publish(hub, &Topic::Connection(id.clone()), Vec::new(), payloads.clone(), None).await?
@@ -190,11 +206,13 @@ pub(super) async fn deliver_to_one(
     connection: &Arc<Connection>,
     payloads: &Payloads,
 ) -> Result<(), SendError> {
-    if !connection.ready().await {
-        return Err(SendError::ClientTooSlow(connection.id().clone()));
-    }
+    ready(connection).await?;
     deliver(&mut OutgoingMessage::new(payloads), connection);
     Ok(())
+}
+
+async fn ready(connection: &Arc<Connection>) -> Result<(), SendError> {
+    if connection.ready().await { Ok(()) } else { Err(SendError::ClientTooSlow(connection.id().clone())) }
 }
 
 async fn publish(

@@ -62,6 +62,41 @@ pub async fn a_local_connection_gets_one_copy(fleet: &dyn Fleet) -> Verdict {
     same("what went over the backplane", eavesdropper.beside_all(), Vec::new())
 }
 
+/// A message to a connection on the same server arrives in its place among all others of its sender. Only for backplanes
+/// that promise it ([`BackplaneHub::orders_direct`](signalr_core::BackplaneHub::orders_direct)), so not in
+/// [`backplane_conformance!`](crate::backplane_conformance): their authors call it in a test of their own.
+pub async fn a_direct_send_keeps_its_place(fleet: &dyn Fleet) -> Verdict {
+    let server = Server::start(fleet).await?;
+    let mut clients = server.pair().await?;
+    let mut wanted = Vec::new();
+    for client in &clients {
+        server.join(client, "g").await?;
+    }
+    let ids: Vec<_> = clients.iter().map(|client| client.id().clone()).collect();
+    let [one, two] = [0, 1].map(|at| Target::Connection(ids[at].clone()));
+    for round in 0..50 {
+        let texts = ["group", "one", "two", "all", "listed"].map(|kind| format!("{kind} {round}"));
+        let [to_group, to_one, to_two, to_all, to_listed] = &texts;
+        // Nobody waits for the one before: all are on their way together.
+        let sent = tokio::join!(
+            server.send(group("g"), to_group),
+            server.send(one.clone(), to_one),
+            server.send(two.clone(), to_two),
+            server.send(Target::All, to_all),
+            server.send(Target::Connections(ids.clone()), to_listed),
+        );
+        sent.0.and(sent.1).and(sent.2).and(sent.3).and(sent.4)?;
+        wanted.extend(texts);
+    }
+    server.end().await?;
+    for (client, stranger) in clients.iter_mut().zip(["two ", "one "]) {
+        let wanted: Vec<_> = wanted.iter().filter(|text| !text.starts_with(stranger)).cloned().collect();
+        let what = format!("texts of {:?}", client.id());
+        same(&what, texts(client).await?, wanted)?;
+    }
+    Ok(())
+}
+
 /// A list of connections is served wherever each of them is.
 pub async fn several_connections_are_reached_wherever_they_are(fleet: &dyn Fleet) -> Verdict {
     let (a, b) = servers(fleet).await?;
