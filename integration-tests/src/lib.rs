@@ -4,6 +4,7 @@
 //! * [`socket`] is a WebSocket client that shows and sends exact bytes; [`http`] does the same for plain requests.
 //! * [`relay`] stands between a server and its Redis and misbehaves on demand.
 //! * [`dotnet`] finds the reference (`dotnet-peer`) and drives its .NET client.
+//! * [`process`] stops and continues processes.
 //! * [`redis`] starts a Redis of a test's own.
 //! * [`transcript`] plays a table of inputs against a server and compares what came back with the reference's answers.
 //!
@@ -12,6 +13,7 @@
 
 pub mod dotnet;
 pub mod http;
+pub mod process;
 pub mod redis;
 pub mod relay;
 pub mod server;

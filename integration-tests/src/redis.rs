@@ -5,8 +5,9 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::Stdio;
 
-use anyhow::{Context, Result, bail};
-use tokio::io::{AsyncBufReadExt, BufReader};
+use anyhow::{Context, Result, bail, ensure};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
 use crate::within;
@@ -34,6 +35,36 @@ impl Redis {
     /// `127.0.0.1:PORT`, a connection string for every server.
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// The port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Stops the process without its knowledge: connections stay open and nothing is answered.
+    pub async fn pause(&self) -> Result<()> {
+        crate::process::signal(self.process.id().context("redis-server has ended")?, "STOP").await
+    }
+
+    /// Ends a [`pause`](Self::pause).
+    pub async fn resume(&self) -> Result<()> {
+        crate::process::signal(self.process.id().context("redis-server has ended")?, "CONT").await
+    }
+
+    /// Sends one inline command on a connection of its own; gives the first line of the answer.
+    ///
+    /// # Errors
+    /// Redis refuses the command, or cannot be reached.
+    pub async fn command(&self, command: &str) -> Result<String> {
+        within(command, async {
+            let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await?;
+            stream.write_all(format!("{command}\r\n").as_bytes()).await?;
+            let line = BufReader::new(stream).lines().next_line().await?.context("no answer")?;
+            ensure!(!line.starts_with('-'), "{command}: {line}");
+            Ok(line)
+        })
+        .await?
     }
 
     /// Kills the process, as by `kill -9`.

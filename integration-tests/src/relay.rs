@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -42,7 +43,7 @@ pub struct Relay {
     address: SocketAddr,
     target: SocketAddr,
     rules: watch::Sender<Rules>,
-    accepting: Option<JoinHandle<()>>,
+    accepting: Mutex<Option<JoinHandle<()>>>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -64,11 +65,11 @@ impl Relay {
     pub async fn start(target: u16) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let mut relay = Self {
+        let relay = Self {
             address,
             target: (Ipv4Addr::LOCALHOST, target).into(),
             rules: watch::channel(Rules::default()).0,
-            accepting: None,
+            accepting: Mutex::default(),
         };
         relay.accept_from(listener);
         Ok(relay)
@@ -96,6 +97,12 @@ impl Relay {
             rules.all_frozen = false;
             rules.frozen.clear();
         });
+    }
+
+    /// Everything flows again and everybody may come; what was frozen arrives, late as it is.
+    pub fn heal(&self) {
+        self.thaw();
+        self.rules.send_modify(|rules| rules.barred.clear());
     }
 
     /// Resets the connections of this line that there are; new ones pass.
@@ -128,8 +135,9 @@ impl Relay {
     }
 
     /// Resets every connection and refuses new ones, as a machine without Redis does.
-    pub async fn refuse(&mut self) {
-        if let Some(accepting) = self.accepting.take() {
+    pub async fn refuse(&self) {
+        let accepting = self.accepting().take();
+        if let Some(accepting) = accepting {
             accepting.abort();
             // The port is closed when the task is gone.
             accepting.await.ok();
@@ -138,26 +146,31 @@ impl Relay {
     }
 
     /// Listens again after [`refuse`](Self::refuse).
-    pub async fn accept(&mut self) -> Result<()> {
-        if self.accepting.is_none() {
+    pub async fn accept(&self) -> Result<()> {
+        let is_refusing = self.accepting().is_none();
+        if is_refusing {
             self.accept_from(TcpListener::bind(self.address).await?);
         }
         Ok(())
     }
 
-    fn accept_from(&mut self, listener: TcpListener) {
+    fn accept_from(&self, listener: TcpListener) {
         let (rules, target) = (self.rules.subscribe(), self.target);
-        self.accepting = Some(tokio::spawn(async move {
+        *self.accepting() = Some(tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
                 tokio::spawn(serve(near, target, rules.clone()));
             }
         }));
     }
+
+    fn accepting(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
+        self.accepting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Drop for Relay {
     fn drop(&mut self) {
-        if let Some(accepting) = &self.accepting {
+        if let Some(accepting) = &*self.accepting() {
             accepting.abort();
         }
         self.rules.send_modify(|rules| rules.is_over = true);
@@ -341,7 +354,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_refusing_relay_lets_nobody_in_until_it_accepts_again() {
-        let mut relay = relay().await;
+        let relay = relay().await;
         let mut open = dial(&relay, PUBLISH).await;
         echoes(&mut open, PUBLISH).await;
         relay.refuse().await;

@@ -93,6 +93,16 @@ impl Server {
         Ok(kilobytes * 1024)
     }
 
+    /// Stops the process without its knowledge, as a machine that hangs.
+    pub async fn pause(&self) -> Result<()> {
+        crate::process::signal(self.pid()?, "STOP").await
+    }
+
+    /// Ends a [`pause`](Self::pause).
+    pub async fn resume(&self) -> Result<()> {
+        crate::process::signal(self.pid()?, "CONT").await
+    }
+
     /// Kills the process and waits for its end: connections see a reset, nothing is flushed.
     pub async fn kill(mut self) -> Result<()> {
         Ok(self.child.kill().await?)

@@ -1,7 +1,7 @@
 //! `/control/...`: ScaleHub driven from outside, over HTTP and JSON.
 //!
 //! Owns the requests and answers of `dotnet-peer`: always status 200, errors as `{"error":{"type","message"}}`. Ours
-//! alone is `liveBytes` in the info, with the feature `count-allocations`.
+//! alone are `liveBytes` in the info, with the feature `count-allocations`, and `backplane`, what its Redis cost.
 
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use warp::http::header::HeaderValue;
 use warp::http::{Method, Response, StatusCode};
 use warp::{Filter, Rejection};
 
+use crate::fleet;
 use crate::hubs::{self, Everything, ScaleHub};
 use crate::plain::{self, Plain};
 
@@ -180,6 +181,7 @@ fn info() -> Value {
         "messagePack": null,
         "serverGc": false,
         "liveBytes": live_bytes(),
+        "backplane": fleet::report(),
     })
 }
 

@@ -1,11 +1,14 @@
 //! One fleet through Redis: what `--redis` and `--prefix` do.
 //!
-//! Owns joining and leaving. Text in, as the reference takes it; everything else is the backplane's.
+//! Owns joining and leaving, and the report of what was lost. Text in, as the reference takes it; everything else is the
+//! backplane's.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result};
-use signalr::redis::RedisBackplane;
+use serde_json::{Value, json};
+use signalr::redis::{RedisBackplane, RedisEvent, RedisEvents};
 use signalr_hub::HubEndpoint;
 
 use crate::options::ServeOptions;
@@ -14,11 +17,43 @@ use crate::options::ServeOptions;
 pub(crate) async fn join(options: &ServeOptions, hubs: &[Arc<HubEndpoint>]) -> Result<()> {
     let Some(redis) = &options.redis else { return Ok(()) };
     let backplane = RedisBackplane::connect(&with_prefix(redis, options.prefix.as_deref())).await?;
+    tokio::spawn(watch(backplane.events()));
     for hub in hubs {
         let name = hub.definition().name();
         hub.join(&backplane).await.with_context(|| format!("hub {name} cannot join"))?;
     }
+    BACKPLANE.get_or_init(|| backplane);
     Ok(())
+}
+
+/// The backplane's state and counts, for `/control/info`; null without one.
+pub(crate) fn report() -> Value {
+    let Some(backplane) = BACKPLANE.get() else { return Value::Null };
+    let counts = backplane.counters();
+    json!({
+        "state": format!("{:?}", backplane.state().current()),
+        "published": counts.published,
+        "unknown": counts.unknown,
+        "dropped": counts.dropped,
+        "refused": counts.refused,
+        "buffered": counts.buffered,
+        "replayed": counts.replayed,
+        "received": counts.received,
+        "overflowed": counts.overflowed,
+        "gaps": GAPS.load(Ordering::Relaxed),
+        "outages": OUTAGES.load(Ordering::Relaxed),
+    })
+}
+
+/// Counts what an application would act on.
+async fn watch(mut events: RedisEvents) {
+    while let Some(event) = events.next().await {
+        match event {
+            RedisEvent::SubscriberReplaced => GAPS.fetch_add(1, Ordering::Relaxed),
+            RedisEvent::Restored { .. } => OUTAGES.fetch_add(1, Ordering::Relaxed),
+            _ => continue,
+        };
+    }
 }
 
 /// What was published leaves before the process ends.
@@ -39,6 +74,12 @@ fn with_prefix(redis: &str, prefix: Option<&str>) -> String {
         Some(prefix) => format!("{redis},channelPrefix={prefix}"),
     }
 }
+
+static BACKPLANE: OnceLock<RedisBackplane> = OnceLock::new();
+/// How often the subscriber was replaced.
+static GAPS: AtomicU64 = AtomicU64::new(0);
+/// How many outages are over.
+static OUTAGES: AtomicU64 = AtomicU64::new(0);
 
 #[cfg(test)]
 mod tests {

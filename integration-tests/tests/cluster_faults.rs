@@ -1,0 +1,203 @@
+//! Redis' and the network's bad days, seen by clients: three servers talk all the time, each through a relay of its own.
+//!
+//! After every fault: nothing arrived twice; what is missing was said during the fault; and its number is what the senders
+//! counted, or a server that could not hear has reported a gap. The table of all faults is printed (`--nocapture`).
+
+#[path = "support/faulty_fleet.rs"]
+mod faulty_fleet;
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use faulty_fleet::{Account, Fleet, NODES, Node, eventually, passing};
+use futures_util::future::try_join_all;
+use serde_json::json;
+use signalr_client::HubClient;
+use signalr_integration_tests::redis::Redis;
+use signalr_integration_tests::relay::{Line, Relay, Way};
+use signalr_integration_tests::{http, within};
+
+/// Long enough for every time-out to have struck, short enough to wait for.
+const OUTAGE: Duration = Duration::from_secs(5);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_is_killed_and_back_after_a_second() -> Result<()> {
+    killed("killed 1 s", Duration::from_secs(1)).await
+}
+
+/// Longer than messages are kept: the oldest are dropped, and counted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_is_killed_and_back_after_twenty_seconds() -> Result<()> {
+    killed("killed 20 s", Duration::from_secs(20)).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_hangs() -> Result<()> {
+    let redis = Redis::start().await?;
+    let fleet = Fleet::start(&redis).await?;
+    let fault = async {
+        redis.pause().await?;
+        passing(OUTAGE).await?;
+        redis.resume().await
+    };
+    let recovery = fleet.suffer(fault).await?;
+    fleet.settle("Redis stopped 5 s", Account::BySender, recovery).await
+}
+
+/// Both ways, without an end or a reset; the bytes in between arrive when it is over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_network_of_one_server_freezes() -> Result<()> {
+    network("one server frozen 5 s", Account::ByGap, |nodes| nodes[0].relay.freeze_all()).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_network_of_all_servers_freezes() -> Result<()> {
+    let freeze = |nodes: &[Node]| nodes.iter().for_each(|node| node.relay.freeze_all());
+    network("all frozen 5 s", Account::ByGap, freeze).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_subscriber_is_cut() -> Result<()> {
+    network("subscriber cut 5 s", Account::ByGap, |nodes| nodes[0].relay.bar(Line::Subscriber)).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_publisher_is_cut() -> Result<()> {
+    network("publisher cut 5 s", Account::BySender, |nodes| nodes[0].relay.bar(Line::Publisher)).await
+}
+
+/// What is published arrives, and nobody says so: the outcome is unknown.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replies_are_cut_while_publishes_pass() -> Result<()> {
+    let freeze = |nodes: &[Node]| nodes[0].relay.freeze(&[Line::Publisher], &[Way::FromRedis]);
+    network("replies cut 5 s", Account::BySender, freeze).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_servers_are_degraded_at_once() -> Result<()> {
+    let cut = |nodes: &[Node]| {
+        nodes[0].relay.bar(Line::Subscriber);
+        nodes[1].relay.bar(Line::Publisher);
+    };
+    network("two degraded 5 s", Account::ByGap, cut).await
+}
+
+/// The rules of relays are broken for a while, until the first server has noticed at least.
+async fn network(fault: &str, account: Account, break_it: impl Fn(&[Node])) -> Result<()> {
+    let redis = Redis::start().await?;
+    let fleet = Fleet::start(&redis).await?;
+    let suffering = async {
+        break_it(&fleet.nodes);
+        fleet.nodes[0].suffers().await?;
+        passing(OUTAGE).await?;
+        fleet.nodes.iter().for_each(|node| node.relay.heal());
+        Ok(())
+    };
+    let recovery = fleet.suffer(suffering).await?;
+    fleet.settle(fault, account, recovery).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_is_not_there_at_the_start() -> Result<()> {
+    let redis = Redis::start().await?;
+    let starting = (0..NODES).map(|number| {
+        let port = redis.port();
+        async move {
+            let relay = Relay::start(port).await?;
+            relay.refuse().await;
+            let node = Node::start(number, relay).await?;
+            let state = node.backplane().await?["state"].clone();
+            ensure!(state != "Up", "node {number} is {state} without a Redis");
+            Ok(node)
+        }
+    });
+    let nodes = try_join_all(starting).await?;
+    for node in &nodes {
+        node.relay.accept().await?;
+    }
+    let fleet = Fleet::of(nodes).await?;
+    let recovery = fleet.suffer(async { Ok(()) }).await?;
+    fleet.settle("first dial refused", Account::NoLoss, recovery).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_has_no_memory_left() -> Result<()> {
+    let redis = Redis::start().await?;
+    let fleet = Fleet::start(&redis).await?;
+    let fault = async {
+        redis.command("CONFIG SET maxmemory 1").await?;
+        ensure!(redis.command("SET key value").await.is_err(), "there is memory");
+        passing(OUTAGE).await
+    };
+    let recovery = fleet.suffer(fault).await?;
+    fleet.settle("maxmemory", Account::NoLoss, recovery).await
+}
+
+/// Redis ends subscribers for which too much is waiting.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_ends_subscribers_that_are_behind() -> Result<()> {
+    let redis = Redis::start().await?;
+    let fleet = Fleet::start(&redis).await?;
+    let fault = async {
+        redis.command("CONFIG SET client-output-buffer-limit \"pubsub 64kb 0 0\"").await?;
+        let big = json!({ "target": "all", "method": "Big", "args": ["x".repeat(1 << 20)] });
+        http::control(fleet.nodes[0].server.port(), "send", &big).await?;
+        for node in &fleet.nodes {
+            let replaced = || async { Ok(node.gaps().await? > 0) };
+            eventually("the subscriber to be replaced", replaced).await?;
+        }
+        redis.command("CONFIG SET client-output-buffer-limit \"pubsub 0 0 0\"").await?;
+        Ok(())
+    };
+    let recovery = fleet.suffer(fault).await?;
+    fleet.settle("output buffer", Account::ByGap, recovery).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_is_paused() -> Result<()> {
+    let redis = Redis::start().await?;
+    let fleet = Fleet::start(&redis).await?;
+    let fault = async {
+        fleet.nodes[0].server.pause().await?;
+        passing(Duration::from_secs(20)).await?;
+        fleet.nodes[0].server.resume().await
+    };
+    let recovery = fleet.suffer(fault).await?;
+    fleet.settle("server paused 20 s", Account::ByGap, recovery).await
+}
+
+/// Questions to clients of a server that is gone fail within seconds; the others go on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_is_killed_with_questions_pending() -> Result<()> {
+    let redis = Redis::start().await?;
+    let mut fleet = Fleet::start(&redis).await?;
+    let dying = fleet.nodes.pop().context("there are three")?;
+    let (asked, mut asks) = tokio::sync::mpsc::unbounded_channel();
+    // It reads the question and never answers.
+    dying.listener.on("Ask", move |_: (String,)| asked.send(()).unwrap_or_default());
+    let id = dying.listener.connection_id().context("it was negotiated")?.to_owned();
+    let asker = HubClient::connect(fleet.nodes[0].server.url("/scale")).await?;
+    let question = asker.invoke::<i64>("AskClient", (id, "Ask", "x"));
+    let murder = async {
+        within("the question", asks.recv()).await?;
+        dying.server.kill().await
+    };
+    let (answer, killed) = tokio::join!(within("an answer", question), murder);
+    killed?;
+    ensure!(answer?.is_err(), "nobody could answer");
+    fleet.suffer(async { Ok(()) }).await?;
+    fleet.settle("server killed", Account::NoLoss, Duration::ZERO).await
+}
+
+async fn killed(fault: &str, time: Duration) -> Result<()> {
+    let mut redis = Redis::start().await?;
+    let fleet = Fleet::start(&redis).await?;
+    let recovery = fleet
+        .suffer(async {
+            redis.kill().await?;
+            passing(time).await?;
+            redis.restart().await
+        })
+        .await?;
+    fleet.settle(fault, Account::BySender, recovery).await
+}

@@ -1,0 +1,346 @@
+//! Three servers, each behind a relay of its own to one Redis, that talk without a pause; and the account of what arrived.
+//!
+//! Owns the fleet, the talking and the account. What goes wrong in between is the test's.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use futures_util::future::{join_all, try_join_all};
+use serde_json::Value;
+use signalr_client::{HubClient, Protocol};
+use signalr_integration_tests::redis::Redis;
+use signalr_integration_tests::relay::Relay;
+use signalr_integration_tests::server::Server;
+use signalr_integration_tests::{PATIENCE, http, within};
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+
+/// Three servers.
+pub(crate) const NODES: usize = 3;
+
+/// The servers of one test, all talking to one group.
+pub(crate) struct Fleet {
+    pub(crate) nodes: Vec<Node>,
+    /// Before and after the fault, in numbers that each server had said.
+    from: Vec<u64>,
+    to: Mutex<Vec<u64>>,
+}
+
+/// One server, its way to Redis, one client that talks and one that listens.
+pub(crate) struct Node {
+    number: usize,
+    pub(crate) server: Server,
+    pub(crate) relay: Relay,
+    talker: HubClient,
+    pub(crate) listener: HubClient,
+    heard: Arc<Heard>,
+    said: AtomicU64,
+    /// Numbers whose sender was told that they were not sent.
+    refused: Mutex<BTreeSet<u64>>,
+    before: Mutex<Value>,
+}
+
+/// Numbers in the order of arrival, by sender.
+#[derive(Default)]
+struct Heard([Mutex<Vec<u64>>; NODES]);
+
+/// How exact the account of losses must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Account {
+    /// Nothing may be missing.
+    NoLoss,
+    /// Each sender's own count bounds what is missing of it.
+    BySender,
+    /// A server that did not hear may also miss what others have sent; it must have reported that.
+    ByGap,
+}
+
+impl Fleet {
+    /// Starts everything and waits until all are well. Talks for a while, so that every server knows its fleet.
+    pub(crate) async fn start(redis: &Redis) -> Result<Self> {
+        let starting = (0..NODES).map(|number| async move {
+            let relay = Relay::start(redis.port()).await?;
+            Node::start(number, relay).await
+        });
+        Self::of(try_join_all(starting).await?).await
+    }
+
+    /// A fleet of servers that run already.
+    pub(crate) async fn of(nodes: Vec<Node>) -> Result<Self> {
+        let mut fleet = Self { nodes, from: Vec::new(), to: Mutex::default() };
+        fleet.all_up().await?;
+        // The condition is time itself: servers look once a second who is there.
+        fleet.talk_during(passing(Duration::from_millis(1500))).await?;
+        fleet.from = fleet.said();
+        for node in &fleet.nodes {
+            let now = node.backplane().await?;
+            *lock(&node.before) = now;
+        }
+        Ok(fleet)
+    }
+
+    /// All servers talk until the fault is over and all are well again; gives the time from the end of the fault to that.
+    pub(crate) async fn suffer(&self, fault: impl Future<Output = Result<()>>) -> Result<Duration> {
+        let recovery = self
+            .talk_during(async {
+                fault.await?;
+                let since = Instant::now();
+                self.all_up().await?;
+                Ok(since.elapsed())
+            })
+            .await?;
+        *lock(&self.to) = self.said();
+        Ok(recovery)
+    }
+
+    /// Waits until every server says that its backplane is well.
+    pub(crate) async fn all_up(&self) -> Result<()> {
+        for node in &self.nodes {
+            node.reaches("Up").await?;
+        }
+        Ok(())
+    }
+
+    /// All say one more thing, which all must hear; then the books are closed and compared.
+    pub(crate) async fn settle(&self, fault: &str, account: Account, recovery: Duration) -> Result<()> {
+        try_join_all(self.nodes.iter().map(Node::last_words)).await?;
+        for node in &self.nodes {
+            for sender in &self.nodes {
+                let last = sender.said.load(Ordering::Relaxed) - 1;
+                node.hears(sender.number, last).await?;
+            }
+        }
+        for sender in &self.nodes {
+            let line = self
+                .check(sender, account)
+                .await
+                .with_context(|| format!("{fault}, node {}", sender.number))?;
+            println!("| {fault} | node {} | {line} | {} ms |", sender.number, recovery.as_millis());
+        }
+        Ok(())
+    }
+
+    async fn check(&self, sender: &Node, account: Account) -> Result<String> {
+        let said: BTreeSet<u64> = (0..sender.said.load(Ordering::Relaxed)).collect();
+        let now = sender.backplane().await?;
+        let before = lock(&sender.before).clone();
+        let grown = |name: &str| {
+            now[name].as_u64().zip(before[name].as_u64()).map_or(0, |(now, before)| now - before)
+        };
+        let (dropped, unknown) = (grown("dropped"), grown("unknown"));
+        let mut lost = BTreeSet::new();
+        let mut own = 0;
+        for node in &self.nodes {
+            let heard = node.heard.of(sender.number);
+            let distinct: BTreeSet<u64> = heard.iter().copied().collect();
+            ensure!(
+                distinct.len() == heard.len(),
+                "{} came twice to {}",
+                heard.len() - distinct.len(),
+                node.number
+            );
+            let late = late(&heard);
+            ensure!(late <= unknown, "{late} came late to {}, of which only {unknown} may", node.number);
+            let missing: BTreeSet<u64> = said.difference(&distinct).copied().collect();
+            self.is_within_the_fault(sender.number, &missing)?;
+            if account == Account::ByGap {
+                let gaps = node.gaps().await?;
+                ensure!(
+                    missing.len() as u64 <= dropped + unknown || gaps > 0,
+                    "{} missed {} without a gap",
+                    node.number,
+                    missing.len()
+                );
+            }
+            match node.number == sender.number {
+                true => own = missing.len() as u64,
+                false => lost.extend(missing),
+            }
+        }
+        let line = format!(
+            "said {} | lost {} | dropped {dropped} | unknown {unknown} | doubled 0 | own {own}",
+            said.len(),
+            lost.len()
+        );
+        let lost = lost.len() as u64;
+        ensure!(dropped <= lost, "more was counted as dropped than is missing: {line}");
+        match account {
+            Account::NoLoss => ensure!(lost == 0 && own == 0, "something is missing: {line}"),
+            Account::BySender => {
+                ensure!(lost <= dropped + unknown && own <= unknown, "a loss that was not counted: {line}")
+            }
+            Account::ByGap => {}
+        }
+        Ok(line)
+    }
+
+    /// Nothing is missing that was said well before the fault, or after everybody had said that all is well.
+    fn is_within_the_fault(&self, sender: usize, missing: &BTreeSet<u64>) -> Result<()> {
+        let range = self.from[sender]..lock(&self.to)[sender];
+        let outside = missing.iter().find(|number| !range.contains(number));
+        ensure!(outside.is_none(), "{outside:?} is missing, outside of the fault {range:?}");
+        Ok(())
+    }
+
+    fn said(&self) -> Vec<u64> {
+        self.nodes.iter().map(|node| node.said.load(Ordering::Relaxed)).collect()
+    }
+
+    async fn talk_during<T>(&self, what: impl Future<Output = Result<T>>) -> Result<T> {
+        let (stop, stopped) = watch::channel(false);
+        let talking = join_all(self.nodes.iter().map(|node| node.talk(stopped.clone())));
+        let (result, _) = tokio::join!(
+            async {
+                let result = what.await;
+                stop.send_replace(true);
+                result
+            },
+            talking
+        );
+        result
+    }
+}
+
+impl Node {
+    /// Starts a server whose only way to Redis is this relay, and its clients.
+    pub(crate) async fn start(number: usize, relay: Relay) -> Result<Self> {
+        let redis = format!("redis://{}", relay.address());
+        let server = Server::start(&["--hubs", "scale", "--redis", &redis]).await?;
+        let heard = Arc::<Heard>::default();
+        let hearing = heard.clone();
+        let protocol = if number % 2 == 0 { Protocol::Json } else { Protocol::MessagePack };
+        let listener = HubClient::builder(server.url("/scale"))
+            .protocol(protocol)
+            .on("Number", move |(text,): (String,)| hearing.take(&text))
+            .connect()
+            .await?;
+        let talker = HubClient::connect(server.url("/scale")).await?;
+        within("the join", listener.invoke::<()>("Join", (GROUP,))).await??;
+        Ok(Self {
+            number,
+            server,
+            relay,
+            talker,
+            listener,
+            heard,
+            said: AtomicU64::new(0),
+            refused: Mutex::default(),
+            before: Mutex::new(Value::Null),
+        })
+    }
+
+    async fn talk(&self, mut stop: watch::Receiver<bool>) {
+        let mut pace = tokio::time::interval(PACE);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => return,
+                _ = pace.tick() => {}
+            }
+            self.say().await;
+        }
+    }
+
+    async fn say(&self) {
+        let number = self.said.fetch_add(1, Ordering::Relaxed);
+        let text = format!("{} {number}", self.number);
+        if self.talker.invoke::<()>("SendGroup", (GROUP, "Number", text)).await.is_err() {
+            lock(&self.refused).insert(number);
+        }
+    }
+
+    async fn last_words(&self) -> Result<()> {
+        within("the last words", self.say()).await?;
+        let refused = lock(&self.refused).len();
+        ensure!(refused == 0, "{refused} sends of node {} failed", self.number);
+        Ok(())
+    }
+
+    async fn hears(&self, sender: usize, number: u64) -> Result<()> {
+        let heard = || async { Ok(self.heard.of(sender).contains(&number)) };
+        eventually(&format!("the last words of {sender} at {}", self.number), heard).await
+    }
+
+    /// What the server reports of its backplane.
+    pub(crate) async fn backplane(&self) -> Result<Value> {
+        Ok(http::info(self.server.port()).await?["backplane"].take())
+    }
+
+    /// Waits for a state of its backplane.
+    pub(crate) async fn reaches(&self, state: &str) -> Result<()> {
+        let reached = || async { Ok(self.backplane().await?["state"] == state) };
+        eventually(&format!("node {} to be {state}", self.number), reached).await
+    }
+
+    /// Waits until its backplane is anything but well.
+    pub(crate) async fn suffers(&self) -> Result<()> {
+        let suffers = || async { Ok(self.backplane().await?["state"] != "Up") };
+        eventually(&format!("node {} to notice", self.number), suffers).await
+    }
+
+    /// How often its subscriber was replaced since the fault began.
+    pub(crate) async fn gaps(&self) -> Result<u64> {
+        let before = lock(&self.before)["gaps"].as_u64();
+        Ok(self.backplane().await?["gaps"].as_u64().unwrap_or(0) - before.unwrap_or(0))
+    }
+}
+
+impl Heard {
+    fn take(&self, text: &str) {
+        let mut words = text.split(' ').map(str::parse::<u64>);
+        let (Some(Ok(sender)), Some(Ok(number))) = (words.next(), words.next()) else { return };
+        let list = usize::try_from(sender).ok().and_then(|sender| self.0.get(sender));
+        if let Some(list) = list {
+            lock(list).push(number);
+        }
+    }
+
+    fn of(&self, sender: usize) -> Vec<u64> {
+        lock(&self.0[sender]).clone()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How many numbers came behind greater ones.
+fn late(heard: &[u64]) -> u64 {
+    let (mut newest, mut late) = (0, 0);
+    for &number in heard {
+        late += u64::from(number < newest);
+        newest = newest.max(number);
+    }
+    late
+}
+
+/// Lets real time pass: the length of an outage, never a wait for something to happen.
+pub(crate) async fn passing(time: Duration) -> Result<()> {
+    // The outage itself has this deadline.
+    tokio::time::sleep(time).await;
+    Ok(())
+}
+
+/// Looks again and again until the condition holds.
+pub(crate) async fn eventually<F: Future<Output = Result<bool>>>(
+    what: &str,
+    mut holds: impl FnMut() -> F,
+) -> Result<()> {
+    let deadline = Instant::now() + 2 * PATIENCE;
+    while !holds().await? {
+        if Instant::now() > deadline {
+            bail!("waited in vain for {what}");
+        }
+        // Between two looks at the condition.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
+const GROUP: &str = "g";
+/// Between two messages of one server.
+const PACE: Duration = Duration::from_millis(5);
