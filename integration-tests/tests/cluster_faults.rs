@@ -15,6 +15,7 @@ use serde_json::json;
 use signalr_client::HubClient;
 use signalr_integration_tests::redis::Redis;
 use signalr_integration_tests::relay::{Line, Relay, Way};
+use signalr_integration_tests::socket::{Incoming, RawSocket};
 use signalr_integration_tests::{http, within};
 
 /// Long enough for every time-out to have struck, short enough to wait for.
@@ -23,6 +24,20 @@ const OUTAGE: Duration = Duration::from_secs(5);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis_is_killed_and_back_after_a_second() -> Result<()> {
     killed("killed 1 s", Duration::from_secs(1)).await
+}
+
+/// The connection id of a user whose client does not know it itself.
+async fn id_of(node: &Node, user: &str) -> Result<String> {
+    let ids = || async { anyhow::Ok(http::info(node.server.port()).await?["ids"].take()) };
+    eventually("the connection to be known", || async { Ok(ids().await?.to_string().contains(user)) })
+        .await?;
+    let ids = ids().await?;
+    let found = ids.as_array().into_iter().flatten().find(|each| each["user"] == user);
+    Ok(found.and_then(|each| each["id"].as_str()).context("it is there")?.to_owned())
+}
+
+fn is_question(text: &[u8]) -> bool {
+    String::from_utf8_lossy(text).contains("\"Ask\"")
 }
 
 /// Longer than messages are kept: the oldest are dropped, and counted.
@@ -172,21 +187,24 @@ async fn a_server_is_killed_with_questions_pending() -> Result<()> {
     let redis = Redis::start().await?;
     let mut fleet = Fleet::start(&redis).await?;
     let dying = fleet.nodes.pop().context("there are three")?;
-    let (asked, mut asks) = tokio::sync::mpsc::unbounded_channel();
     // It reads the question and never answers.
-    dying.listener.on("Ask", move |_: (String,)| asked.send(()).unwrap_or_default());
-    let id = dying.listener.connection_id().context("it was negotiated")?.to_owned();
+    let mut mute = RawSocket::handshaken(dying.server.port(), "/scale?user=mute", "json").await?;
+    let id = id_of(&dying, "mute").await?;
     let asker = HubClient::connect(fleet.nodes[0].server.url("/scale")).await?;
     let question = asker.invoke::<i64>("AskClient", (id, "Ask", "x"));
     let murder = async {
-        within("the question", asks.recv()).await?;
+        while !matches!(mute.next().await?, Incoming::Text(text) if is_question(&text)) {}
         dying.server.kill().await
     };
-    let (answer, killed) = tokio::join!(within("an answer", question), murder);
-    killed?;
-    ensure!(answer?.is_err(), "nobody could answer");
-    fleet.suffer(async { Ok(()) }).await?;
-    fleet.settle("server killed", Account::NoLoss, Duration::ZERO).await
+    let fault = async {
+        let (answer, killed) = tokio::join!(within("an answer", question), murder);
+        killed?;
+        let error = answer?.err().context("nobody could answer")?;
+        ensure!(error.to_string().contains("AskClient"), "it failed for another reason: {error}");
+        Ok(())
+    };
+    let recovery = fleet.suffer(fault).await?;
+    fleet.settle("server killed", Account::NoLoss, recovery).await
 }
 
 async fn killed(fault: &str, time: Duration) -> Result<()> {
