@@ -8,12 +8,11 @@ use crate::hub::RedisHub;
 use crate::member::Member;
 use crate::options::{RedisConfigError, RedisOptions};
 use crate::parcel::{invalid, unavailable};
-use crate::pool::pool;
+use crate::pool::RedisPool;
 use crate::settings::Settings;
 use crate::stats::RedisCounters;
 use crate::wire::{Channels, Codec};
 use async_trait::async_trait;
-use deadpool_redis::Pool;
 use signalr_core::{Backplane, BackplaneError, BackplaneErrorKind, BackplaneHub, Events, HubJoin, Topic};
 use std::fmt;
 use std::sync::Arc;
@@ -23,7 +22,7 @@ use std::sync::Arc;
 /// The connections live as long as this value or any hub that joined through it.
 pub struct RedisBackplane {
     engine: Arc<Engine>,
-    pool: Pool,
+    pool: RedisPool,
 }
 
 impl RedisBackplane {
@@ -51,7 +50,7 @@ impl RedisBackplane {
     /// [`RedisOptions::abort_on_connect_fail`] makes that an error.
     pub async fn new(options: RedisOptions) -> Result<Self, BackplaneError> {
         let settings = Settings::new(&options)?;
-        let pool = pool(&settings)?;
+        let pool = RedisPool::new(settings.clone())?;
         let (wait, attempts) = (settings.abort_on_connect_fail, settings.connect_retry.max(1));
         let engine = Engine::start(settings);
         if wait {
@@ -72,7 +71,7 @@ impl RedisBackplane {
 
     /// Connections for occasional work with keys on the same Redis; at most [`RedisOptions::pool_size`], made when they
     /// are asked for. Clones share them. The backplane does not use it for messages.
-    pub fn pool(&self) -> Pool {
+    pub fn pool(&self) -> RedisPool {
         self.pool.clone()
     }
 
@@ -130,7 +129,8 @@ async fn answered(engine: &Engine, attempts: u32) -> Result<(), BackplaneError> 
             let links = links.borrow_and_update();
             let lost = [&links.publisher, &links.subscriber].into_iter().find_map(Link::error);
             match lost {
-                Some(error) if failures >= attempts => return Err(error.clone()),
+                // What is refused now is refused next time.
+                Some(error) if failures >= attempts || !error.is_transient() => return Err(error.clone()),
                 Some(_) => failures += 1,
                 None if links.publisher == Link::Up && links.subscriber == Link::Up => return Ok(()),
                 None => {}

@@ -1,24 +1,20 @@
 //! The way to Redis: one connection, dialled and logged in by ourselves.
 //!
-//! Owns TCP options, the login and the task that drives the connection. Every connection of the backplane, of whatever
+//! Owns the login and the task that drives the connection. Every connection of the backplane, of whatever
 //! topology, is made here. It never reconnects: whoever holds a [`Link`] decides what its end means.
 
 use crate::settings::Settings;
 use crate::traffic::{Traffic, Watched};
+use crate::transport::{broken, cannot_reach, place};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, PushInfo, RedisError};
 use signalr_core::{BackplaneError, BackplaneErrorKind, Turn};
-use socket2::{SockRef, TcpKeepalive};
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 /// Requests that the driver may hold before it has written them; what is in flight is bounded by the publisher.
 const REQUESTS: usize = 256;
-/// Unacknowledged data makes the kernel give up after this time, for the case that nothing else notices.
-const USER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A connection that is logged in. Dropping it closes the socket.
 pub(crate) struct Link {
@@ -36,7 +32,7 @@ pub(crate) async fn dial(
     match tokio::time::timeout(settings.connect_timeout, log_in(settings, push)).await {
         Ok(Ok(link)) => Ok(link),
         Ok(Err(error)) => Err(error),
-        Err(_) => Err(unavailable(settings, "no answer in time")),
+        Err(_) => Err(cannot_reach(&settings.host, settings.port, "no answer in time")),
     }
 }
 
@@ -58,6 +54,10 @@ impl Link {
         }
     }
 
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended || self.driver.is_finished()
+    }
+
     /// Ends the connection; when it returns nothing more is received.
     pub(crate) async fn cut(&mut self) {
         self.driver.abort();
@@ -75,9 +75,7 @@ async fn log_in(
     settings: &Settings,
     push: Option<Arc<dyn Fn(PushInfo) + Send + Sync>>,
 ) -> Result<Link, BackplaneError> {
-    let address = (settings.host.as_str(), settings.port);
-    let stream = TcpStream::connect(address).await.map_err(|error| unavailable(settings, error))?;
-    tune(&stream, settings).map_err(|error| unavailable(settings, error))?;
+    let stream = settings.transport.open(&settings.host, settings.port).await?;
     let (stream, traffic) = Watched::new(stream);
     // Time-outs are judged by traffic, not per request: see `pulse`.
     let mut config = AsyncConnectionConfig::new()
@@ -110,16 +108,6 @@ async fn drive(driver: impl Future<Output = ()>) {
     .await;
 }
 
-fn tune(stream: &TcpStream, settings: &Settings) -> std::io::Result<()> {
-    stream.set_nodelay(true)?;
-    let socket = SockRef::from(stream);
-    let interval = (settings.keep_alive / 4).max(Duration::from_secs(1));
-    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(settings.keep_alive).with_interval(interval))?;
-    #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
-    Ok(())
-}
-
 /// A name is for people who look at the server; a server that has no such command works all the same.
 async fn name_client(conn: &mut MultiplexedConnection, name: &str) {
     let named: Result<(), RedisError> = redis::cmd("CLIENT").arg("SETNAME").arg(name).query_async(conn).await;
@@ -128,21 +116,25 @@ async fn name_client(conn: &mut MultiplexedConnection, name: &str) {
     }
 }
 
-fn unavailable(settings: &Settings, why: impl std::fmt::Display) -> BackplaneError {
-    let text = format!("Redis at {}:{} cannot be reached: {why}", settings.host, settings.port);
-    BackplaneError::new(BackplaneErrorKind::Unavailable, text)
+/// Whether the server will say the same next time, and what to do about it.
+fn refused(settings: &Settings, error: &RedisError) -> BackplaneError {
+    use redis::{ErrorKind, ServerErrorKind};
+    let place = place(&settings.host, settings.port);
+    let (kind, advice) = match error.kind() {
+        ErrorKind::AuthenticationFailed => (BackplaneErrorKind::Refused, "check the user and the password"),
+        ErrorKind::Server(ServerErrorKind::NoPerm) => {
+            (BackplaneErrorKind::Refused, "check the rights of the user")
+        }
+        ErrorKind::RESP3NotSupported => (BackplaneErrorKind::Refused, "Redis 6 or newer is needed"),
+        ErrorKind::InvalidClientConfig => (BackplaneErrorKind::Config, "check the options"),
+        _ if is_login_refusal(error) => (BackplaneErrorKind::Refused, "check the user and the password"),
+        _ => return broken(&settings.host, settings.port, error),
+    };
+    let text = format!("Redis at {place} refuses the connection: {error}; {advice}");
+    BackplaneError::new(kind, text)
 }
 
-fn refused(settings: &Settings, error: &RedisError) -> BackplaneError {
-    use redis::ErrorKind;
-    let kind = match error.kind() {
-        ErrorKind::AuthenticationFailed | ErrorKind::RESP3NotSupported => BackplaneErrorKind::Refused,
-        ErrorKind::InvalidClientConfig => BackplaneErrorKind::Config,
-        _ => return unavailable(settings, error),
-    };
-    let text = format!(
-        "Redis at {}:{} refuses the connection: {error}; check its version, the user and the password",
-        settings.host, settings.port
-    );
-    BackplaneError::new(kind, text)
+/// Refusals that the library has no kind for.
+fn is_login_refusal(error: &RedisError) -> bool {
+    error.code().is_some_and(|code| matches!(code, "NOAUTH" | "WRONGPASS"))
 }

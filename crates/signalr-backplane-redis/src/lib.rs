@@ -84,7 +84,9 @@ mod registry;
 mod settings;
 mod stats;
 mod subscriber;
+mod tls;
 mod traffic;
+mod transport;
 pub mod wire;
 
 pub use deadpool_redis;
@@ -92,4 +94,5 @@ pub use deadpool_redis;
 pub use backplane::RedisBackplane;
 pub use health::{RedisEvent, RedisEvents, Role};
 pub use options::{OutagePolicy, RedisOptions};
+pub use pool::{PooledConnection, RedisPool};
 pub use stats::RedisCounters;

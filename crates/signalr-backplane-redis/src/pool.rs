@@ -1,27 +1,136 @@
-//! Pooled connections for occasional work with keys: an application's own, and later presence and audit.
+//! Connections for occasional work with keys: an application's own, and later presence and audit.
 //!
-//! Owns the pool's making. Nothing of the backplane's own traffic goes through it: each checkout costs a round trip, so
-//! it is far slower than the publisher.
+//! Owns the pool, which is deadpool's with a manager of ours: its connections are dialled as the backplane's own are, and
+//! what the command map disables is never sent. Nothing of the backplane's own traffic goes through it: each checkout
+//! costs a round trip, so it is far slower than the publisher.
 
+use crate::dial::{Link, dial};
 use crate::settings::Settings;
-use deadpool_redis::{Manager, Pool, Runtime};
-use redis::IntoConnectionInfo;
+use deadpool::Runtime;
+use deadpool::managed::{Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult, Status};
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::{Cmd, Pipeline, RedisFuture, Value};
 use signalr_core::{BackplaneError, BackplaneErrorKind};
+use std::fmt;
+use std::ops::{Deref, DerefMut};
 
-/// A pool on the same Redis as the backplane. Connections are made when they are asked for.
-pub(crate) fn pool(settings: &Settings) -> Result<Pool, BackplaneError> {
-    let config = |error: &dyn std::fmt::Display| {
-        BackplaneError::new(BackplaneErrorKind::Config, format!("no pool can be made: {error}"))
-    };
-    let address = (settings.host.as_str(), settings.port).into_connection_info();
-    let info = address.map_err(|error| config(&error))?.set_redis_settings(settings.login.clone());
-    let manager = Manager::new(info).map_err(|error| config(&error))?;
-    Pool::builder(manager)
-        .max_size(settings.pool_size)
-        .runtime(Runtime::Tokio1)
-        .wait_timeout(Some(settings.request_timeout))
-        .create_timeout(Some(settings.connect_timeout))
-        .recycle_timeout(Some(settings.request_timeout))
-        .build()
-        .map_err(|error| config(&error))
+/// Connections to the same Redis as the backplane's, reached in the same way. Clones share them.
+#[derive(Clone)]
+pub struct RedisPool(Pool<Dialler>);
+
+/// A connection of a [`RedisPool`], which gets it back when this is dropped. Takes commands of the `redis` crate.
+pub struct PooledConnection {
+    object: Object<Dialler>,
+    conn: MultiplexedConnection,
+}
+
+impl RedisPool {
+    pub(crate) fn new(settings: Settings) -> Result<Self, BackplaneError> {
+        let (size, wait, dial) = (settings.pool_size, settings.request_timeout, settings.connect_timeout);
+        let pool = Pool::builder(Dialler(settings))
+            .max_size(size)
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(wait))
+            .create_timeout(Some(dial))
+            .recycle_timeout(Some(wait))
+            .build();
+        let failed = |error| BackplaneError::new(BackplaneErrorKind::Config, format!("no pool: {error}"));
+        Ok(Self(pool.map_err(failed)?))
+    }
+
+    /// A connection: one that is idle and answers, else a new one, else the next that is given back. Waits at most as long
+    /// as the async and the connect time-out say. Cancel safe.
+    ///
+    /// # Errors
+    /// Redis cannot be reached or refuses the login, or no connection became free in time.
+    pub async fn get(&self) -> Result<PooledConnection, BackplaneError> {
+        let object = self.0.get().await.map_err(|error| match error {
+            PoolError::Backend(error) => error,
+            other => BackplaneError::new(BackplaneErrorKind::Unavailable, other.to_string()),
+        })?;
+        let conn = object.conn();
+        Ok(PooledConnection { object, conn })
+    }
+
+    /// How many connections there are, are idle and are waited for.
+    pub fn status(&self) -> Status {
+        self.0.status()
+    }
+}
+
+impl fmt::Debug for RedisPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisPool").field("status", &self.status()).finish()
+    }
+}
+
+impl Deref for PooledConnection {
+    type Target = MultiplexedConnection;
+
+    fn deref(&self) -> &MultiplexedConnection {
+        &self.conn
+    }
+}
+
+impl DerefMut for PooledConnection {
+    fn deref_mut(&mut self) -> &mut MultiplexedConnection {
+        &mut self.conn
+    }
+}
+
+impl ConnectionLike for PooledConnection {
+    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
+        self.conn.req_packed_command(command)
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        commands: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        self.conn.req_packed_commands(commands, offset, count)
+    }
+
+    fn get_db(&self) -> i64 {
+        self.conn.get_db()
+    }
+}
+
+impl fmt::Debug for PooledConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PooledConnection").field("ended", &self.object.has_ended()).finish()
+    }
+}
+
+/// Makes connections, and finds out whether one is still of use.
+struct Dialler(Settings);
+
+impl Manager for Dialler {
+    type Type = Link;
+    type Error = BackplaneError;
+
+    async fn create(&self) -> Result<Link, BackplaneError> {
+        dial(&self.0, None).await
+    }
+
+    /// With a sign of life where one may be asked for; what the last user left watched is forgotten.
+    async fn recycle(&self, link: &mut Link, _: &Metrics) -> RecycleResult<BackplaneError> {
+        if link.has_ended() {
+            return Err(RecycleError::message("the connection was closed"));
+        }
+        let commands = &self.0.commands;
+        let mut pipeline = Pipeline::with_capacity(2);
+        for command in [&commands.unwatch, &commands.ping].into_iter().flatten() {
+            pipeline.cmd(command);
+        }
+        if pipeline.is_empty() {
+            return Ok(());
+        }
+        // A user without the right to one of them gets an answer all the same.
+        match link.conn().send_packed_commands(&pipeline, 0, pipeline.len()).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(RecycleError::message(error.to_string())),
+        }
+    }
 }

@@ -6,6 +6,7 @@
 use crate::options::{
     CommandMap, Endpoint, OutagePolicy, ReconnectRetryPolicy, RedisOptions, RespProtocol, Topology,
 };
+use crate::transport::Transport;
 use redis::{ProtocolVersion, RedisConnectionInfo};
 use signalr_core::{BackplaneError, BackplaneErrorKind};
 use std::fmt;
@@ -19,6 +20,7 @@ const RETRY: ReconnectRetryPolicy =
 pub(crate) struct Settings {
     pub(crate) host: String,
     pub(crate) port: u16,
+    pub(crate) transport: Transport,
     pub(crate) login: RedisConnectionInfo,
     pub(crate) client_name: Option<String>,
     pub(crate) prefix: String,
@@ -28,7 +30,6 @@ pub(crate) struct Settings {
     pub(crate) retry: ReconnectRetryPolicy,
     /// How long a publish may wait for room, and a subscription for its confirmation.
     pub(crate) request_timeout: Duration,
-    pub(crate) keep_alive: Duration,
     pub(crate) probe_period: Duration,
     pub(crate) probe_timeout: Duration,
     pub(crate) abort_on_connect_fail: bool,
@@ -44,6 +45,8 @@ pub(crate) struct Commands {
     pub(crate) publish: String,
     /// `None`: disabled, nobody can be counted.
     pub(crate) pubsub: Option<String>,
+    pub(crate) ping: Option<String>,
+    pub(crate) unwatch: Option<String>,
 }
 
 impl Settings {
@@ -57,6 +60,7 @@ impl Settings {
         Ok(Self {
             host,
             port,
+            transport: Transport::new(options)?,
             login: login(options, &map)?,
             client_name: named.map(str::to_owned),
             prefix: options.channel_prefix().unwrap_or_default().to_owned(),
@@ -65,7 +69,6 @@ impl Settings {
             connect_retry: options.connect_retry(),
             retry: options.chosen_retry_policy().unwrap_or(RETRY),
             request_timeout: options.async_timeout(),
-            keep_alive: options.keep_alive(),
             probe_period: options.probe_period(),
             probe_timeout: options.probe_timeout(),
             abort_on_connect_fail: options.abort_on_connect_fail(),
@@ -89,10 +92,8 @@ fn address(options: &RedisOptions) -> Result<(String, u16), BackplaneError> {
         Topology::Sentinel { .. } => return Err(not_yet("Sentinel", "name the primary alone")),
         Topology::Cluster => return Err(not_yet("Cluster", "use a single Redis")),
     }
-    if options.ssl() {
-        return Err(not_yet("TLS", "use redis:// on a trusted network"));
-    }
     match options.connect_to() {
+        [Endpoint::Unix(path)] => Ok((path.clone(), 0)),
         [endpoint @ (Endpoint::Name { .. } | Endpoint::Address { .. })] => {
             Ok((endpoint.host(), endpoint.port().unwrap_or(6379)))
         }
@@ -125,7 +126,13 @@ fn commands(map: &CommandMap) -> Result<Commands, BackplaneError> {
         let text = "the command map disables PUBLISH, without which nothing can be sent; allow it";
         return Err(BackplaneError::new(BackplaneErrorKind::Config, text));
     };
-    Ok(Commands { publish: publish.to_owned(), pubsub: map.get("PUBSUB").map(str::to_owned) })
+    let allowed = |command| map.get(command).map(str::to_owned);
+    Ok(Commands {
+        publish: publish.to_owned(),
+        pubsub: allowed("PUBSUB"),
+        ping: allowed("PING"),
+        unwatch: allowed("UNWATCH"),
+    })
 }
 
 /// Channels of a Cluster are in different places, and nothing orders those.
@@ -167,8 +174,6 @@ mod tests {
             "redis://a,b",
             "redis+sentinel://a/mymaster",
             "redis-cluster://a,b",
-            "rediss://a",
-            "redis+unix:///tmp/redis.sock",
             "localhost,protocol=resp2",
         ] {
             let error = settings(text).expect_err(text);

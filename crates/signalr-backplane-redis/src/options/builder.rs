@@ -7,13 +7,17 @@ use super::command_map::CommandMap;
 use super::connection_string::{ConnectionString, RedisVersion, RespProtocol, SslProtocols};
 use super::endpoint::Endpoint;
 use super::error::RedisConfigError;
+use super::factory::ConnectionFactory;
 use super::outage::OutagePolicy;
 use super::redis_options::{Ours, RedisOptions};
 use super::retry::ReconnectRetryPolicy;
 use super::secret::Secret;
 use super::tls::{CertificateValidation, TlsCertificates};
+use std::future::Future;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 /// The options of a Redis backplane on their way. Names are those of StackExchange.Redis' `ConfigurationOptions`, in
 /// Rust's spelling; what comes from us is marked *ours*.
@@ -207,6 +211,29 @@ impl RedisOptionsBuilder {
     /// All certificates at once.
     pub fn certificates(mut self, certificates: TlsCertificates) -> Self {
         self.ours.certificates = certificates;
+        self
+    }
+
+    /// Makes connections by a function of the application, in place of TCP: the guide's `ConnectionFactory`. *Ours* in
+    /// its form: it returns a stream, called with the server to reach for every connection, again and again. Login, and
+    /// TLS if [`ssl`](Self::ssl) is set, go over that stream; keep-alive and other options of TCP are the function's
+    /// affair. Default: none.
+    ///
+    /// ```
+    /// # use signalr_backplane_redis::options::RedisOptions;
+    /// let options = RedisOptions::builder()
+    ///     .endpoint("redis.example.com")
+    ///     .connection_factory(|server| async move { tokio::net::TcpStream::connect(server.to_string()).await })
+    ///     .build()?;
+    /// # Ok::<(), signalr_backplane_redis::options::RedisConfigError>(())
+    /// ```
+    pub fn connection_factory<F, Fut, S>(mut self, make: F) -> Self
+    where
+        F: Fn(Endpoint) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = io::Result<S>> + Send + 'static,
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        self.ours.connection_factory = Some(ConnectionFactory::new(make));
         self
     }
 

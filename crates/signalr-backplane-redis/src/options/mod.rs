@@ -50,6 +50,7 @@
 //! | `new LinearRetry(5000)` | `ReconnectRetryPolicy::linear(delta)` |
 //! | `ChannelPrefix = RedisChannel.Literal("myapp")` | `.channel_prefix("myapp")` |
 //! | `DefaultDatabase`, `ClientName`, `TieBreaker`, `DefaultVersion` | the same names in snake case |
+//! | `ConnectionFactory` | `.connection_factory(function)` |
 //! | `ServiceName`, `CommandMap.Sentinel` | `.service_name("mymaster")`, `.command_map(CommandMap::sentinel())` |
 //! | `CommandMap.Create(set, available: false)` | `CommandMap::create(set, false)?` |
 //! | `new SocketManager(name, workerCount: 8)` | `.pool_size(8)` |
@@ -76,6 +77,7 @@ mod commands;
 mod connection_string;
 mod endpoint;
 mod error;
+mod factory;
 mod outage;
 mod redis_options;
 mod retry;
@@ -91,6 +93,8 @@ pub use command_map::CommandMap;
 pub use connection_string::{ConnectionString, Proxy, RedisVersion, RespProtocol, SslProtocols};
 pub use endpoint::Endpoint;
 pub use error::RedisConfigError;
+pub use factory::ConnectionFactory;
+pub(crate) use factory::Stream;
 pub use outage::OutagePolicy;
 pub use redis_options::RedisOptions;
 pub use retry::ReconnectRetryPolicy;

@@ -8,6 +8,7 @@ use super::command_map::CommandMap;
 use super::connection_string::{ConnectionString, RedisVersion, RespProtocol, SslProtocols};
 use super::endpoint::Endpoint;
 use super::error::RedisConfigError;
+use super::factory::ConnectionFactory;
 use super::outage::OutagePolicy;
 use super::retry::ReconnectRetryPolicy;
 use super::secret::Secret;
@@ -35,6 +36,7 @@ pub(crate) struct Ours {
     pub(crate) cluster: bool,
     pub(crate) reconnect_retry_policy: Option<ReconnectRetryPolicy>,
     pub(crate) certificates: TlsCertificates,
+    pub(crate) connection_factory: Option<ConnectionFactory>,
     pub(crate) sentinel_user: Option<String>,
     pub(crate) sentinel_password: Option<Secret>,
     pub(crate) pool_size: usize,
@@ -51,6 +53,7 @@ impl Default for Ours {
             cluster: false,
             reconnect_retry_policy: None,
             certificates: TlsCertificates::default(),
+            connection_factory: None,
             sentinel_user: None,
             sentinel_password: None,
             pool_size: 8,
@@ -250,6 +253,11 @@ impl RedisOptions {
     /// The certificates of encrypted connections.
     pub fn certificates(&self) -> &TlsCertificates {
         &self.ours.certificates
+    }
+
+    /// The application's own way to make connections; `None`: TCP, or a Unix socket.
+    pub fn connection_factory(&self) -> Option<&ConnectionFactory> {
+        self.ours.connection_factory.as_ref()
     }
 
     /// The user of the data servers; `None` is Redis' `default`.
