@@ -32,7 +32,7 @@ pub(crate) async fn dial(
     match tokio::time::timeout(settings.connect_timeout, log_in(settings, push)).await {
         Ok(Ok(link)) => Ok(link),
         Ok(Err(error)) => Err(error),
-        Err(_) => Err(cannot_reach(&settings.host, settings.port, "no answer in time")),
+        Err(_) => Err(cannot_reach(&settings.host, settings.port, settings.transport.silence())),
     }
 }
 

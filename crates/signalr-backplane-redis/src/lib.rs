@@ -33,6 +33,11 @@
 //! | two connections that lead to different servers are found out | `a_subscriber_that_leads_elsewhere_is_found_out_and_replaced` |
 //! | a Redis that is not there at the start is waited for, or is an error, as configured | `a_redis_that_comes_late_is_waited_for`, `a_connection_string_fails_at_the_start_as_the_reference_does` |
 //! | with the option [`ordered_direct`](options::RedisOptions::ordered_direct), sends to single connections keep their place among all others of their sender, also while Redis is away | `tests/ordered_direct.rs` |
+//! | all of the contract also over TLS with certificates on both sides, as a user who may use one prefix only | `tests/secured.rs` |
+//! | a wrong certificate, name or TLS version, and a certificate that the application rejects, are refused | `a_server_or_client_without_the_right_certificate_is_refused`, `the_versions_of_tls_are_those_that_were_asked_for`, `the_application_judges_certificates_after_the_usual_check` |
+//! | a wrong password and missing rights are errors that do not count as transient, and show no password | `a_wrong_password_is_refused_and_shown_to_nobody`, `missing_rights_are_refused_until_they_are_granted` |
+//! | all of the contract also without the commands that restricted services lack; what is disabled is never sent | `tests/restricted.rs`, `what_the_command_map_disables_is_never_sent` |
+//! | connections go over a Unix socket or an application's own streams if so configured, the pool's too | `a_unix_socket_is_a_way_to_redis`, `streams_come_from_the_applications_factory`, `the_pool_goes_the_same_way` |
 //! | clients stay connected throughout | `integration-tests/tests/redis_fleet.rs` |
 //!
 //! # How a message travels
@@ -54,14 +59,24 @@
 //! else. Both are watched by their traffic and by a probe, dialled again without an end, and need RESP3 (Redis 6 or
 //! newer). [`RedisBackplane::pool`] is for an application's own work with keys.
 //!
+//! Every connection, the pool's included, is made in one way: TCP, a Unix socket or a stream of the application's
+//! ([`connection_factory`](options::RedisOptionsBuilder::connection_factory)), TLS over it if `ssl` is set, then the login.
+//! TLS is rustls with *ring*, whatever else the process has installed; sessions are never resumed, so that certificates
+//! are judged each time. A refused login is tried again like everything else, because rights may be granted later.
+//!
 //! Commands that are sent: `HELLO`, `AUTH`, `SELECT`, `SUBSCRIBE`, `UNSUBSCRIBE`, `PUBLISH`; `PUBSUB NUMSUB` to see
 //! whether a client still has a server, and `CLIENT SETNAME` if a name was chosen, neither of them when the command map
-//! disables it. Channels of our own, which ASP.NET Core ignores, begin with `HUB:internal:fleet:`.
+//! disables it; the pool sends `UNWATCH` and `PING` unless they are disabled. Channels of our own, which ASP.NET Core
+//! ignores, begin with `HUB:internal:fleet:`. The rights of a user (ACL) that suffice, for the channel prefix `PREFIX`:
+//!
+//! ```text
+//! resetchannels &PREFIX* +hello +auth +select +publish +subscribe +unsubscribe +pubsub|numsub
+//! ```
 //!
 //! # What is not there yet
 //!
-//! Sentinel, Cluster, several endpoints, TLS, Unix sockets, RESP2, renamed `SUBSCRIBE`, and an own connection factory.
-//! Options that ask for one of them are refused with an error that says so.
+//! Sentinel, Cluster, several endpoints, RESP2, and renamed `SUBSCRIBE`. Options that ask for one of them are refused
+//! with an error that says so.
 
 mod backoff;
 mod backplane;

@@ -86,13 +86,20 @@ pub(crate) fn refusal(error: &(dyn std::error::Error + 'static)) -> Option<Strin
         if let Some(error) = error.downcast_ref::<Error>() {
             return Some(format!("{error}; {}", advice(error)));
         }
-        // An I/O error hides what it carries from `source`.
-        cause = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-            Some(inner) => Some(inner),
-            None => error.source(),
-        };
+        cause = inside(error);
     }
     None
+}
+
+/// What an error carries; I/O errors and shared ones hide that from `source`.
+fn inside<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a (dyn std::error::Error + 'static)> {
+    if let Some(error) = error.downcast_ref::<io::Error>() {
+        return error.get_ref().map(|inner| inner as _);
+    }
+    match error.downcast_ref::<Arc<dyn std::error::Error + Send + Sync>>() {
+        Some(shared) => Some(&**shared),
+        None => error.source(),
+    }
 }
 
 fn advice(error: &Error) -> &'static str {

@@ -42,6 +42,14 @@ impl Transport {
         }
     }
 
+    /// What silence means.
+    pub(crate) fn silence(&self) -> &'static str {
+        match self.tls {
+            Some(_) => "no answer in time; does it speak TLS at this port?",
+            None => "no answer in time",
+        }
+    }
+
     async fn plain(&self, host: &str, port: u16) -> io::Result<Box<dyn Stream>> {
         if let Some(factory) = &self.factory {
             return factory.make(endpoint(host, port)).await;

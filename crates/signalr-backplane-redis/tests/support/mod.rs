@@ -8,6 +8,7 @@
 
 pub mod fleet;
 pub mod relay;
+pub mod secure;
 pub mod sink;
 
 use std::io::{BufRead, BufReader, Write};
@@ -19,15 +20,21 @@ use std::time::Duration;
 pub struct RedisServer {
     process: Child,
     port: u16,
+    arguments: Vec<String>,
 }
 
 impl RedisServer {
     pub fn start() -> Self {
+        Self::start_with(Vec::new())
+    }
+
+    /// With settings of its own, as they stand on the command line.
+    pub fn start_with(arguments: Vec<String>) -> Self {
         // Somebody else may take the port in between: then another one.
         for _ in 0..20 {
             let port = free_port();
-            if let Some(process) = launch(port) {
-                return Self { process, port };
+            if let Some(process) = launch(port, &arguments) {
+                return Self { process, port, arguments };
             }
         }
         panic!("redis-server did not start on any of 20 ports");
@@ -49,7 +56,8 @@ impl RedisServer {
 
     /// Starts again on the same port; returns when it accepts connections.
     pub fn restart(&mut self) {
-        self.process = launch(self.port).expect("redis-server did not start again on its port");
+        self.process =
+            launch(self.port, &self.arguments).expect("redis-server did not start again on its port");
     }
 
     /// Stops without closing anything, as a machine that hangs.
@@ -86,6 +94,15 @@ impl RedisServer {
         line.trim().to_owned()
     }
 
+    /// Sends commands on one connection and gives all lines of all answers.
+    pub fn ask_all(&self, commands: &[&str]) -> Vec<String> {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).expect("a connection to Redis");
+        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a time-out");
+        let text = commands.iter().map(|command| format!("{command}\r\n")).collect::<String>();
+        stream.write_all(format!("{text}QUIT\r\n").as_bytes()).expect("commands");
+        BufReader::new(stream).lines().map(|line| line.expect("an answer")).collect()
+    }
+
     fn signal(&self, signal: &str) {
         let sent = Command::new("kill").args([signal, &self.process.id().to_string()]).status();
         assert!(sent.expect("the kill program").success(), "kill {signal} failed");
@@ -101,8 +118,8 @@ impl Absent {
     }
 
     pub fn start(self) -> RedisServer {
-        let process = launch(self.0).expect("redis-server did not start on its port");
-        RedisServer { process, port: self.0 }
+        let process = launch(self.0, &[]).expect("redis-server did not start on its port");
+        RedisServer { process, port: self.0, arguments: Vec::new() }
     }
 }
 
@@ -119,10 +136,11 @@ pub fn free_port() -> u16 {
 }
 
 /// Starts a server and waits until it accepts connections; `None` when it ended instead.
-fn launch(port: u16) -> Option<Child> {
+fn launch(port: u16, arguments: &[String]) -> Option<Child> {
     let mut command = Command::new("redis-server");
     command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
     command.args(["--enable-debug-command", "yes", "--daemonize", "no", "--dir", "/tmp"]);
+    command.args(arguments);
     let started = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
     let mut process = match started {
         Ok(process) => process,
