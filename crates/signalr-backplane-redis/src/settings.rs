@@ -170,12 +170,9 @@ mod tests {
 
     #[test]
     fn what_this_version_cannot_do_is_refused_with_a_way_out() {
-        for text in [
-            "redis://a,b",
-            "redis+sentinel://a/mymaster",
-            "redis-cluster://a,b",
-            "localhost,protocol=resp2",
-        ] {
+        for text in
+            ["redis://a,b", "redis+sentinel://a/mymaster", "redis-cluster://a,b", "localhost,protocol=resp2"]
+        {
             let error = settings(text).expect_err(text);
             assert_eq!(error.kind(), BackplaneErrorKind::Config, "{text}");
             assert!(error.to_string().contains("is not supported by this version"), "{error}");
