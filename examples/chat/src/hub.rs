@@ -4,9 +4,10 @@
 
 use std::collections::HashMap;
 
-use futures_util::stream::{BoxStream, StreamExt, empty, once, unfold};
-use signalr::core::{BackplaneState, Events};
+use futures_util::stream::BoxStream;
 use signalr::prelude::*;
+
+use crate::fleet;
 
 /// The chat, one value for all connections.
 #[derive(Default)]
@@ -36,34 +37,18 @@ impl Chat {
     async fn typing(&self, cx: &Context, room: String, name: String) -> HubResult<()> {
         cx.clients().others_in_group(&room).send("Typing", (room, name)).await
     }
-    /// Whether people on other servers can be reached: now, and whenever it changes. Ends at once on a lone server.
     fn reach(&self) -> BoxStream<'static, bool> {
-        match self.handle.context().and_then(|hub| hub.backplane_state()) {
-            None => empty().boxed(),
-            Some(state) => reach(state).boxed(),
-        }
+        fleet::reach(&self.handle)
     }
     async fn on_disconnected(&self, cx: &Context) -> HubResult<()> {
-        for (room, name) in cx.items().remove::<Rooms>().unwrap_or_default() {
-            cx.clients().others_in_group(&room).send("Left", (room, name)).await?;
-        }
-        Ok(())
+        say_good_bye(cx).await
     }
 }
 
-fn reach(state: Events) -> impl Stream<Item = bool> {
-    let first = in_reach(state.current());
-    let changes = unfold((state, first), |(mut state, before)| async move {
-        loop {
-            let now = in_reach(state.changed().await?);
-            if now != before {
-                return Some((now, (state, now)));
-            }
-        }
-    });
-    once(async move { first }).chain(changes)
-}
-
-fn in_reach(state: BackplaneState) -> bool {
-    state == BackplaneState::Up
+/// Tells every room that its member is gone.
+async fn say_good_bye(cx: &Context) -> HubResult<()> {
+    for (room, name) in cx.items().remove::<Rooms>().unwrap_or_default() {
+        cx.clients().others_in_group(&room).send("Left", (room, name)).await?;
+    }
+    Ok(())
 }

@@ -3,6 +3,7 @@
 //! What it is made of: [`mod@hub`] is all the SignalR code there is, [`mod@page`] serves what the browser loads, this file
 //! reads the command line and puts the two on one port. Messages live in the browsers only; the server keeps nothing.
 
+mod fleet;
 mod hub;
 mod page;
 
