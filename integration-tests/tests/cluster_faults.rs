@@ -112,6 +112,43 @@ async fn network(fault: &str, account: Account, break_it: impl Fn(&[Node])) -> R
     fleet.settle(fault, account, recovery).await
 }
 
+/// A far Redis is no fault: nothing is cut, nothing is lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_is_far_away() -> Result<()> {
+    let redis = Redis::start().await?;
+    let fleet = Fleet::start(&redis).await?;
+    let fault = async {
+        fleet.nodes.iter().for_each(|node| node.relay.delay(Duration::from_millis(40)));
+        passing(OUTAGE).await?;
+        for node in &fleet.nodes {
+            ensure!(node.backplane().await?["state"] == "Up", "the way is long, not broken");
+        }
+        Ok(())
+    };
+    let recovery = fleet.suffer(fault).await?;
+    fleet.settle("80 ms to Redis and back", Account::NoLoss, recovery).await
+}
+
+/// Each connection is reset once, one after the other, at every server.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_connection_is_reset_once() -> Result<()> {
+    let redis = Redis::start().await?;
+    let fleet = Fleet::start(&redis).await?;
+    let fault = async {
+        for node in &fleet.nodes {
+            for line in [Line::Publisher, Line::Subscriber] {
+                let before = node.outages().await?;
+                node.relay.cut(line);
+                let over = || async { Ok(node.outages().await? > before) };
+                eventually("an outage to be over", over).await?;
+            }
+        }
+        Ok(())
+    };
+    let recovery = fleet.suffer(fault).await?;
+    fleet.settle("each reset once", Account::ByGap, recovery).await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis_is_not_there_at_the_start() -> Result<()> {
     let redis = Redis::start().await?;

@@ -285,6 +285,11 @@ impl Node {
         self.grown("gaps").await
     }
 
+    /// How many outages were over since the fault began.
+    pub(crate) async fn outages(&self) -> Result<u64> {
+        self.grown("outages").await
+    }
+
     /// How much a count of its backplane has grown since the fault began.
     async fn grown(&self, name: &str) -> Result<u64> {
         let now = self.backplane().await?[name].as_u64();
