@@ -35,7 +35,7 @@
 //! | with the option [`ordered_direct`](options::RedisOptions::ordered_direct), sends to single connections keep their place among all others of their sender, also while Redis is away | `tests/ordered_direct.rs` |
 //! | all of the contract also over TLS with certificates on both sides, as a user who may use one prefix only | `tests/secured.rs` |
 //! | a wrong certificate, name or TLS version, and a certificate that the application rejects, are refused | `a_server_or_client_without_the_right_certificate_is_refused`, `the_versions_of_tls_are_those_that_were_asked_for`, `the_application_judges_certificates_after_the_usual_check` |
-//! | a wrong password and missing rights are errors that do not count as transient, and show no password | `a_wrong_password_is_refused_and_shown_to_nobody`, `missing_rights_are_refused_until_they_are_granted` |
+//! | a wrong password and missing rights are errors that do not count as transient, and show no password | `a_wrong_password_is_refused_and_shown_to_nobody`, `no_password_is_logged`, `missing_rights_are_refused_until_they_are_granted` |
 //! | all of the contract also without the commands that restricted services lack; what is disabled is never sent | `tests/restricted.rs`, `what_the_command_map_disables_is_never_sent` |
 //! | connections go over a Unix socket or an application's own streams if so configured, the pool's too | `a_unix_socket_is_a_way_to_redis`, `streams_come_from_the_applications_factory`, `the_pool_goes_the_same_way` |
 //! | clients stay connected throughout | `integration-tests/tests/redis_fleet.rs` |

@@ -32,12 +32,18 @@ impl RedisServer {
     pub fn start_with(arguments: Vec<String>) -> Self {
         // Somebody else may take the port in between: then another one.
         for _ in 0..20 {
-            let port = free_port();
-            if let Some(process) = launch(port, &arguments) {
-                return Self { process, port, arguments };
+            if let Some(server) = Self::try_start(&arguments) {
+                return server;
             }
         }
         panic!("redis-server did not start on any of 20 ports");
+    }
+
+    /// One attempt; `None` when a port was taken meanwhile.
+    pub fn try_start(arguments: &[String]) -> Option<Self> {
+        let port = free_port();
+        let process = launch(port, arguments)?;
+        Some(Self { process, port, arguments: arguments.to_vec() })
     }
 
     pub fn port(&self) -> u16 {
