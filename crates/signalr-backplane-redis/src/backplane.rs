@@ -70,7 +70,8 @@ impl RedisBackplane {
     }
 
     /// Connections for occasional work with keys on the same Redis; at most [`RedisOptions::pool_size`], made when they
-    /// are asked for. Clones share them. The backplane does not use it for messages.
+    /// are asked for. Clones share them. In a Cluster they lead to the first node that was named. The
+    /// backplane does not use it for messages.
     pub fn pool(&self) -> RedisPool {
         self.pool.clone()
     }

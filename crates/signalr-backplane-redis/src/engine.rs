@@ -2,13 +2,18 @@
 //!
 //! Owns the parts and the life of the tasks: they end when the last handle is gone.
 
+use crate::cluster::Cluster;
+use crate::fan::Fan;
 use crate::health::Health;
 use crate::lane::Lane;
 use crate::registry::Registry;
 use crate::settings::Settings;
 use crate::stats::Stats;
 use crate::{publisher, subscriber};
+use futures_util::future::join_all;
+use redis::Value;
 use redis::aio::MultiplexedConnection;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -24,10 +29,21 @@ pub(crate) struct Shared {
     pub(crate) lane: Lane,
     pub(crate) health: Health,
     pub(crate) stats: Arc<Stats>,
-    /// The publisher's connection while it is up, for questions.
-    asking: Mutex<Option<MultiplexedConnection>>,
+    /// What is known of the Cluster, if it is one.
+    pub(crate) cluster: Cluster,
+    /// The publisher's connections while they are up, for questions.
+    asking: Mutex<Asking>,
+    /// Counts the probes that arrived.
+    pub(crate) heard: AtomicU64,
     /// Rung by the publisher when Redis says that the subscriber receives nothing.
     pub(crate) deaf: Notify,
+}
+
+/// Connections to ask, and whether they are all that there should be.
+#[derive(Clone, Default)]
+struct Asking {
+    conns: Vec<MultiplexedConnection>,
+    complete: bool,
 }
 
 /// The handle that keeps the tasks alive.
@@ -46,7 +62,9 @@ impl Engine {
             settings,
             registry,
             stats,
+            cluster: Cluster::default(),
             asking: Mutex::default(),
+            heard: AtomicU64::new(0),
             deaf: Notify::new(),
         });
         let tasks = [
@@ -64,21 +82,45 @@ impl Drop for Engine {
 }
 
 impl Shared {
-    pub(crate) fn set_asking(&self, conn: Option<MultiplexedConnection>) {
-        *self.asking.lock().unwrap_or_else(PoisonError::into_inner) = conn;
+    pub(crate) fn set_asking(&self, fan: Option<&Fan>) {
+        let asking =
+            fan.map(|fan| Asking { conns: fan.conns(), complete: fan.is_complete() }).unwrap_or_default();
+        *self.asking.lock().unwrap_or_else(PoisonError::into_inner) = asking;
     }
 
     /// How many servers listen to each channel; `None` when Redis does not tell.
     pub(crate) async fn count_receivers(&self, channels: &[&str]) -> Option<Vec<u64>> {
         let mut question = redis::cmd(self.settings.commands.pubsub.as_deref()?);
-        let mut conn = self.asking.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
         question.arg("NUMSUB").arg(channels);
-        let answer = question.query_async::<Vec<redis::Value>>(&mut conn);
-        let answer = tokio::time::timeout(QUESTION, answer).await.ok()?.ok()?;
-        let counts = answer.chunks_exact(2).map(|pair| match &pair[1] {
-            redis::Value::Int(count) => u64::try_from(*count).ok(),
-            _ => None,
+        let Asking { conns, complete } = self.asking.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let answers = conns.into_iter().map(|mut conn| {
+            let question = &question;
+            async move { question.query_async::<Value>(&mut conn).await }
         });
-        counts.collect()
+        let answers = tokio::time::timeout(QUESTION, join_all(answers)).await.ok()?;
+        let answers: Option<Vec<_>> = answers.into_iter().map(|answer| counts(&answer.ok()?)).collect();
+        let counted = sum(answers?)?;
+        // Somebody may listen on a node that cannot be asked.
+        (complete || counted.iter().all(|&count| count > 0)).then_some(counted)
     }
+}
+
+/// Reads an answer to `PUBSUB NUMSUB`.
+pub(crate) fn counts(answer: &Value) -> Option<Vec<u64>> {
+    let Value::Array(pairs) = answer else { return None };
+    let counts = pairs.chunks_exact(2).map(|pair| match &pair[1] {
+        Value::Int(count) => u64::try_from(*count).ok(),
+        _ => None,
+    });
+    counts.collect()
+}
+
+/// Adds up what several nodes have counted; `None` when there are none, or they were asked different questions.
+pub(crate) fn sum(counts: Vec<Vec<u64>>) -> Option<Vec<u64>> {
+    let mut all = counts.into_iter();
+    let first = all.next()?;
+    all.try_fold(first, |sums, counts| {
+        (sums.len() == counts.len())
+            .then(|| sums.iter().zip(&counts).map(|(sum, count)| sum.saturating_add(*count)).collect())
+    })
 }

@@ -192,6 +192,10 @@ impl Health {
 
     /// Both connections are up and nothing waits any more: ends an outage, if there was one.
     pub(crate) fn settled(&self) {
+        // The lane may know of a connection a moment before its return was told here.
+        if self.links.borrow().publisher != Link::Up || self.links.borrow().subscriber != Link::Up {
+            return;
+        }
         let Some(outage) = self.lock().outage.take() else { return };
         let now = self.stats.snapshot();
         let (replayed, dropped, unknown) =

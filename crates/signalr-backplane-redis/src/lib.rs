@@ -38,6 +38,9 @@
 //! | a wrong password and missing rights are errors that do not count as transient, and show no password | `a_wrong_password_is_refused_and_shown_to_nobody`, `no_password_is_logged`, `missing_rights_are_refused_until_they_are_granted` |
 //! | all of the contract also without the commands that restricted services lack; what is disabled is never sent | `tests/restricted.rs`, `what_the_command_map_disables_is_never_sent` |
 //! | connections go over a Unix socket or an application's own streams if so configured, the pool's too | `a_unix_socket_is_a_way_to_redis`, `streams_come_from_the_applications_factory`, `the_pool_goes_the_same_way` |
+//! | on a Redis Cluster too, every rule of the contract; tickets count the subscribers of one node only | `tests/cluster_conformance.rs` |
+//! | each channel is published on the owner of its slot; subscribers are counted on all nodes | `each_channel_is_published_on_the_owner_of_its_slot`, `receivers_are_counted_on_all_nodes` |
+//! | a slot that moves costs nothing; a node that dies or hangs costs what was counted, and the others serve its channels | `a_slot_that_moves_while_messages_are_published_costs_nothing`, `a_node_that_is_killed_costs_what_was_counted_and_is_used_again_when_it_is_back`, `a_node_that_hangs_is_noticed_and_done_without`, `a_subscriber_whose_node_dies_goes_on_at_another_one` |
 //! | clients stay connected throughout | `integration-tests/tests/redis_fleet.rs` |
 //!
 //! # How a message travels
@@ -55,9 +58,9 @@
 //!
 //! # Connections
 //!
-//! Two per server process, for all hubs: the subscriber carries nothing but subscriptions, the publisher everything
-//! else. Both are watched by their traffic and by a probe, dialled again without an end, and need RESP3 (Redis 6 or
-//! newer). [`RedisBackplane::pool`] is for an application's own work with keys.
+//! Two per server process, for all hubs (in a Cluster the publisher has one per owner of slots): the subscriber carries
+//! nothing but subscriptions, the publisher everything else. Both are watched by their traffic and by a probe, dialled
+//! again without an end, and need RESP3 (Redis 6 or newer). [`RedisBackplane::pool`] is for an application's own work with keys.
 //!
 //! Every connection, the pool's included, is made in one way: TCP, a Unix socket or a stream of the application's
 //! ([`connection_factory`](options::RedisOptionsBuilder::connection_factory)), TLS over it if `ssl` is set, then the login.
@@ -67,28 +70,47 @@
 //! Commands that are sent: `HELLO`, `AUTH`, `SELECT`, `SUBSCRIBE`, `UNSUBSCRIBE`, `PUBLISH`; `PUBSUB NUMSUB` to see
 //! whether a client still has a server, and `CLIENT SETNAME` if a name was chosen, neither of them when the command map
 //! disables it; the pool sends `UNWATCH` and `PING` unless they are disabled. Channels of our own, which ASP.NET Core
-//! ignores, begin with `HUB:internal:fleet:`. The rights of a user (ACL) that suffice, for the channel prefix `PREFIX`:
+//! ignores, begin with `HUB:internal:fleet:`. The rights of a user (ACL) that suffice, for the channel prefix `PREFIX`
+//! (in a Cluster `CLUSTER SLOTS` is sent too: add `+cluster|slots`):
 //!
 //! ```text
 //! resetchannels &PREFIX* +hello +auth +select +publish +subscribe +unsubscribe +pubsub|numsub
 //! ```
 //!
+//! # Redis Cluster
+//!
+//! `redis-cluster://HOST:PORT,HOST:PORT` names some nodes; the others are learned. The publisher has one connection to
+//! each node that owns slots, and publishes each channel on the owner of its slot, with plain `PUBLISH`; the subscriber
+//! is on one node, and on another one when that dies. Servers of ours thus see one order per topic. Around a moving
+//! slot or a lost node, while servers may disagree about the owner, and beside ASP.NET Core servers, which publish
+//! elsewhere, order holds per sender and topic. Order across topics is not promised anywhere, and in a Cluster it is not
+//! seen either.
+//!
+//! Owners are asked for once per probe period, and what most nodes say counts. When a slot moves, publishing pauses
+//! until what is in flight was answered, and for 0.1 s more. When a node is lost, publishing begins anew on those that
+//! are left, after what they had in flight was answered (0.5 s at most), as after any short outage; while it is away
+//! they share its channels. Whether a client still has a server is unknown while a node that owns slots cannot be
+//! asked. [`RedisBackplane::pool`] leads to the first node that was named, and to its keys only.
+//!
 //! # What is not there yet
 //!
-//! Sentinel, Cluster, several endpoints, RESP2, and renamed `SUBSCRIBE`. Options that ask for one of them are refused
+//! Sentinel, several endpoints, RESP2, and renamed `SUBSCRIBE`. Options that ask for one of them are refused
 //! with an error that says so.
 
 mod backoff;
 mod backplane;
 mod breaker;
 mod buffer;
+mod cluster;
 mod dial;
 mod engine;
+mod fan;
 mod health;
 mod hub;
 mod inbox;
 mod lane;
 mod member;
+mod moves;
 pub mod options;
 mod outage;
 mod parcel;
@@ -97,6 +119,7 @@ mod publisher;
 mod pulse;
 mod registry;
 mod settings;
+mod slots;
 mod stats;
 mod subscriber;
 mod tls;

@@ -1,18 +1,22 @@
-//! The publisher: one connection that everything is published on.
+//! The publisher: what everything is published on, one connection or, in a Cluster, one to each owner of slots.
 //!
-//! Owns dialling without an end, the batches, what is in flight, the probe, and trials after failures. Order and outage rules are the lane's.
+//! Owns dialling without an end, the batches, what is in flight, the probe, and trials after failures. Order and outage
+//! rules are the lane's; which connection a channel takes is the fan's.
 
 use crate::backoff::Backoff;
 use crate::breaker::{Breaker, Change};
-use crate::dial::{Link, dial};
-use crate::engine::Shared;
+use crate::cluster::majority;
+use crate::dial::dial;
+use crate::engine::{Shared, counts, sum};
+use crate::fan::Fan;
 use crate::health::{RedisEvent, Role};
 use crate::member::Member;
+use crate::moves::Moves;
 use crate::parcel::Parcel;
-use crate::pulse::{Beat, Pulse, STEP, steps};
+use crate::pulse::{STEP, steps};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
-use futures_util::stream::FuturesOrdered;
+use futures_util::stream::FuturesUnordered;
 use redis::{Cmd, ErrorKind, Pipeline, RedisResult, ServerErrorKind, Value};
 use signalr_core::{BackplaneError, BackplaneErrorKind, Outcome};
 use std::sync::Arc;
@@ -29,6 +33,10 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// Probes in a row that nobody received, after which the subscriber is given up.
 const UNHEARD: u32 = 2;
+/// The same in a Cluster, where the answer may be quicker than the probe.
+const UNHEARD_IN_CLUSTER: u32 = 4;
+/// How long the answers of healthy nodes are waited for when another one is lost.
+const DRAIN: Duration = Duration::from_millis(500);
 /// How long a trial may take.
 const TRIAL: Duration = Duration::from_secs(2);
 
@@ -37,10 +45,10 @@ pub(crate) async fn supervise(shared: Arc<Shared>) {
     let mut backoff = Backoff::new(shared.settings.retry);
     let mut breaker = Breaker::default();
     loop {
-        let error = match dial(&shared.settings, None).await {
-            Ok(link) => {
+        let error = match reach(&shared).await {
+            Ok(fan) => {
                 backoff.reset();
-                Session::new(&shared, link, &mut breaker).run().await
+                Session::new(&shared, fan, &mut breaker).run().await
             }
             Err(error) => {
                 shared.health.lost(Role::Publisher, error.clone());
@@ -51,6 +59,13 @@ pub(crate) async fn supervise(shared: Arc<Shared>) {
         tell(&shared, breaker.failed());
         tokio::time::sleep(breaker.pause(backoff.pause())).await;
     }
+}
+
+async fn reach(shared: &Shared) -> Result<Fan, BackplaneError> {
+    if shared.settings.cluster.is_some() {
+        return shared.cluster.dial_masters(&shared.settings).await;
+    }
+    Ok(Fan::single(&shared.settings, dial(&shared.settings, None).await?))
 }
 
 fn tell(shared: &Shared, change: Option<Change>) {
@@ -64,38 +79,45 @@ fn tell(shared: &Shared, change: Option<Change>) {
 /// The life of one connection.
 struct Session<'a> {
     shared: &'a Shared,
-    link: Link,
+    fan: Fan,
+    moves: Moves,
     breaker: &'a mut Breaker,
-    in_flight: FuturesOrdered<BoxFuture<'static, (Flight, RedisResult<Vec<Value>>)>>,
+    in_flight: FuturesUnordered<BoxFuture<'static, (Flight, RedisResult<Vec<Value>>)>>,
     bytes: usize,
-    pulse: Pulse,
     steps: u32,
     period: u32,
     back_since: Option<Instant>,
     unheard: u32,
+    heard: u64,
 }
+
+/// What all nodes answered to the same question, with their hosts.
+type Answers = Vec<(String, RedisResult<Vec<Value>>)>;
 
 /// What a reply is for.
 enum Flight {
     Parcels(Vec<Parcel>, usize),
     Probe,
-    /// The counts of servers per hub.
-    Census(Vec<Arc<Member>>),
+    /// The counts of servers per hub, as each node has them.
+    Census(Vec<Arc<Member>>, Answers),
+    /// The owners of slots, as each node has them.
+    Table(Answers),
 }
 
 impl<'a> Session<'a> {
-    fn new(shared: &'a Shared, link: Link, breaker: &'a mut Breaker) -> Self {
+    fn new(shared: &'a Shared, fan: Fan, breaker: &'a mut Breaker) -> Self {
         Self {
             shared,
-            link,
+            fan,
+            moves: Moves::default(),
             breaker,
-            in_flight: FuturesOrdered::new(),
+            in_flight: FuturesUnordered::new(),
             bytes: 0,
-            pulse: Pulse::new(shared.settings.probe_period, shared.settings.probe_timeout),
             steps: 0,
             period: steps(shared.settings.probe_period),
             back_since: None,
             unheard: 0,
+            heard: 0,
         }
     }
 
@@ -107,13 +129,14 @@ impl<'a> Session<'a> {
             self.shared.health.lost(Role::Publisher, error.clone());
             return error;
         }
-        self.shared.set_asking(Some(self.link.conn()));
+        self.shared.set_asking(Some(&self.fan));
         self.shared.lane.publisher_up();
         self.shared.health.up(Role::Publisher);
         let error = self.work().await;
+        self.drain().await;
         self.shared.set_asking(None);
         self.shared.health.outage_begins();
-        self.link.cut().await;
+        self.fan.cut().await;
         // The rules of an outage are in force before anybody is told of it.
         self.shared.lane.publisher_down();
         self.shared.health.lost(Role::Publisher, error.clone());
@@ -127,7 +150,7 @@ impl<'a> Session<'a> {
     /// One small message decides whether this Redis takes any.
     async fn pass_trial(&mut self) -> Result<(), BackplaneError> {
         if let Some(channel) = self.shared.registry.probe() {
-            let mut conn = self.link.conn();
+            let mut conn = self.fan.conn(self.fan.place(channel.as_bytes()));
             let mut trial = redis::cmd(&self.shared.settings.commands.publish);
             trial.arg(&*channel).arg("");
             let answer = tokio::time::timeout(TRIAL, trial.query_async::<Value>(&mut conn)).await;
@@ -140,15 +163,17 @@ impl<'a> Session<'a> {
     async fn work(&mut self) -> BackplaneError {
         let mut steps = ticks();
         loop {
+            self.move_on();
             self.fill();
             tokio::select! {
                 biased;
-                () = self.link.ended() => return lost("the connection was closed"),
+                () = self.fan.ended() => return lost("the connection was closed"),
                 Some((flight, reply)) = self.in_flight.next(), if !self.in_flight.is_empty() => {
                     if let Some(error) = self.settle(flight, reply) {
                         return error;
                     }
                 }
+                () = self.moves.changed() => {}
                 () = self.shared.lane.woken() => {}
                 _ = steps.tick() => {
                     if let Some(error) = self.step() {
@@ -159,35 +184,85 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// What is in flight on the connections that still work gets its answer, so that it is not unknown.
+    async fn drain(&mut self) {
+        if self.fan.len() < 2 {
+            return;
+        }
+        let deadline = Instant::now() + DRAIN;
+        while self.bytes > 0 {
+            match tokio::time::timeout_at(deadline, self.in_flight.next()).await {
+                Ok(Some((flight, reply))) => drop(self.settle(flight, reply)),
+                Ok(None) | Err(_) => return,
+            }
+        }
+    }
+
+    /// Follows slots that have moved, once nothing is in flight that could be overtaken.
+    fn move_on(&mut self) {
+        if self.bytes > 0 {
+            return;
+        }
+        if let Some((table, links)) = self.moves.take() {
+            tracing::info!("slots of the Redis Cluster have moved, or a node is back");
+            self.fan.change(&self.shared.settings, table, links);
+            self.shared.set_asking(Some(&self.fan));
+        }
+    }
+
     /// Writes what there is room for. An idle connection publishes at once.
     fn fill(&mut self) {
+        if self.moves.holds() {
+            return;
+        }
         let room = self.shared.settings.in_flight_bytes;
         while self.bytes < room && self.in_flight.len() < FLIGHTS {
             let parcels = self.shared.lane.take(BATCH, room - self.bytes);
             if parcels.is_empty() {
                 return;
             }
-            let mut pipeline = Pipeline::with_capacity(parcels.len());
-            let mut size = 0;
-            let publish = &self.shared.settings.commands.publish;
-            for parcel in &parcels {
-                size += parcel.size();
-                let length = publish.len() + parcel.channel.len() + parcel.bytes.len();
-                let mut command = Cmd::with_capacity(3, length);
-                command.arg(publish).arg(&parcel.channel).arg(&parcel.bytes);
-                pipeline.add_command(command);
+            for (place, parcels) in self.sorted(parcels) {
+                self.write(place, parcels);
             }
-            self.bytes += size;
-            self.ask(pipeline, Flight::Parcels(parcels, size));
         }
     }
 
-    fn ask(&mut self, pipeline: Pipeline, flight: Flight) {
-        let mut conn = self.link.conn();
-        self.in_flight.push_back(Box::pin(async move {
-            let replies = conn.send_packed_commands(&pipeline, 0, pipeline.len()).await;
-            (flight, replies)
-        }));
+    /// Parcels by the connection that they take; on each the order stays.
+    fn sorted(&self, parcels: Vec<Parcel>) -> Vec<(usize, Vec<Parcel>)> {
+        if self.fan.len() == 1 {
+            return vec![(0, parcels)];
+        }
+        let mut sorted: Vec<_> = (0..self.fan.len()).map(|place| (place, Vec::new())).collect();
+        for parcel in parcels {
+            sorted[self.fan.place(parcel.channel.as_bytes())].1.push(parcel);
+        }
+        sorted.retain(|(_, parcels)| !parcels.is_empty());
+        sorted
+    }
+
+    fn write(&mut self, place: usize, parcels: Vec<Parcel>) {
+        let mut pipeline = Pipeline::with_capacity(parcels.len());
+        let mut size = 0;
+        let publish = &self.shared.settings.commands.publish;
+        for parcel in &parcels {
+            size += parcel.size();
+            let length = publish.len() + parcel.channel.len() + parcel.bytes.len();
+            let mut command = Cmd::with_capacity(3, length);
+            command.arg(publish).arg(&parcel.channel).arg(&parcel.bytes);
+            pipeline.add_command(command);
+        }
+        self.bytes += size;
+        self.ask(place, pipeline, Flight::Parcels(parcels, size));
+    }
+
+    fn ask(&mut self, place: usize, pipeline: Pipeline, flight: Flight) {
+        let replies = self.fan.ask(place, pipeline);
+        self.in_flight.push(Box::pin(async move { (flight, replies.await) }));
+    }
+
+    fn ask_all(&mut self, pipeline: &Pipeline, flight: impl FnOnce(Answers) -> Flight + Send + 'static) {
+        let answers = self.fan.ask_all(pipeline);
+        self.in_flight.push(Box::pin(async move { (flight(answers.await), Ok(Vec::new())) }));
     }
 
     /// Takes note of replies; an error means that this connection is of no use any more.
@@ -204,8 +279,12 @@ impl<'a> Session<'a> {
                 }
                 None
             }
-            Flight::Census(members) => {
-                self.take_census(&members, replies.unwrap_or_default());
+            Flight::Census(members, answers) => {
+                self.take_census(&members, &answers);
+                None
+            }
+            Flight::Table(answers) => {
+                self.take_table(answers);
                 None
             }
         }
@@ -214,12 +293,19 @@ impl<'a> Session<'a> {
     /// Redis knows who receives the probe: nobody, although the subscriber believes that all is in force, means that the
     /// two connections lead to different servers, as after a failover. Once may be a coincidence.
     fn judge_probe(&mut self, receivers: i64) {
-        if receivers > 0 || !self.shared.lane.has_subscriber() {
+        let heard = self.shared.heard.load(Ordering::Relaxed);
+        let (received, limit) = match self.fan.table() {
+            None => (receivers > 0, UNHEARD),
+            // A node counts its own subscribers only: what counts is whether the last probe has arrived.
+            Some(_) => (heard != self.heard, UNHEARD_IN_CLUSTER),
+        };
+        self.heard = heard;
+        if received || !self.shared.lane.has_subscriber() {
             self.unheard = 0;
             return;
         }
         self.unheard += 1;
-        if self.unheard >= UNHEARD {
+        if self.unheard >= limit {
             self.unheard = 0;
             self.shared.deaf.notify_waiters();
         }
@@ -254,8 +340,7 @@ impl<'a> Session<'a> {
     /// What has to be done regularly; an error means that the connection is dead.
     fn step(&mut self) -> Option<BackplaneError> {
         self.steps += 1;
-        let received = self.link.traffic().received();
-        if self.pulse.step(received, !self.in_flight.is_empty()) == Beat::Dead {
+        if self.fan.step() {
             return Some(lost("no answer in time"));
         }
         if self.steps.is_multiple_of(self.period) {
@@ -274,7 +359,12 @@ impl<'a> Session<'a> {
         if let Some(channel) = self.shared.registry.probe() {
             let mut pipeline = Pipeline::new();
             pipeline.cmd(&self.shared.settings.commands.publish).arg(&*channel).arg("");
-            self.ask(pipeline, Flight::Probe);
+            self.ask(self.fan.place(channel.as_bytes()), pipeline, Flight::Probe);
+        }
+        if self.fan.table().is_some() {
+            let mut pipeline = Pipeline::new();
+            pipeline.cmd(&self.shared.settings.commands.cluster).arg("SLOTS");
+            self.ask_all(&pipeline, Flight::Table);
         }
     }
 
@@ -290,15 +380,22 @@ impl<'a> Session<'a> {
         for member in &members {
             question.arg(member.all_channel());
         }
-        self.ask(pipeline, Flight::Census(members));
+        self.ask_all(&pipeline, |answers| Flight::Census(members, answers));
     }
 
-    fn take_census(&mut self, members: &[Arc<Member>], replies: Vec<Value>) {
-        let Some(Value::Array(pairs)) = replies.into_iter().next() else { return };
-        let counts = pairs.chunks_exact(2).map(|pair| match pair[1] {
-            Value::Int(count) => u64::try_from(count).unwrap_or(0),
-            _ => 0,
-        });
+    fn take_table(&mut self, answers: Answers) {
+        let Some(table) = majority(answers) else { return };
+        if self.shared.cluster.learn(&table) {
+            // The subscriber's node is leaving the Cluster, or follows another one now.
+            self.shared.deaf.notify_waiters();
+        }
+        self.moves.consider(&self.shared.settings, &self.fan, table);
+    }
+
+    fn take_census(&mut self, members: &[Arc<Member>], answers: &Answers) {
+        let answers: Option<Vec<_>> =
+            answers.iter().map(|(_, answer)| counts(answer.as_ref().ok()?.first()?)).collect();
+        let Some(counts) = answers.and_then(sum) else { return };
         let counted: Vec<_> = members.iter().zip(counts).collect();
         if !self.shared.health.in_outage() {
             counted.iter().for_each(|(member, count)| member.fleet().store(*count, Ordering::Relaxed));

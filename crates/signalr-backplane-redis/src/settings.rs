@@ -21,6 +21,8 @@ pub(crate) struct Settings {
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) transport: Transport,
+    /// Some nodes of the Redis Cluster, if it is one; the first is `host` and `port`.
+    pub(crate) cluster: Option<Vec<(String, u16)>>,
     pub(crate) login: RedisConnectionInfo,
     pub(crate) client_name: Option<String>,
     pub(crate) prefix: String,
@@ -47,20 +49,23 @@ pub(crate) struct Commands {
     pub(crate) pubsub: Option<String>,
     pub(crate) ping: Option<String>,
     pub(crate) unwatch: Option<String>,
+    pub(crate) cluster: String,
 }
 
 impl Settings {
     pub(crate) fn new(options: &RedisOptions) -> Result<Self, BackplaneError> {
+        let nodes = addresses(options)?;
+        let (host, port) = nodes[0].clone();
         if options.ordered_direct() && matches!(options.topology(), Topology::Cluster) {
             return Err(unordered());
         }
-        let (host, port) = address(options)?;
         let map = options.command_map();
         let named = options.client_name().filter(|_| map.get("CLIENT") == Some("CLIENT"));
         Ok(Self {
             host,
             port,
             transport: Transport::new(options)?,
+            cluster: (options.topology() == Topology::Cluster).then_some(nodes),
             login: login(options, &map)?,
             client_name: named.map(str::to_owned),
             prefix: options.channel_prefix().unwrap_or_default().to_owned(),
@@ -79,26 +84,35 @@ impl Settings {
         })
     }
 
+    /// The same for another server.
+    pub(crate) fn at(&self, host: &str, port: u16) -> Self {
+        Self { host: host.to_owned(), port, ..self.clone() }
+    }
+
     /// Whether joins, subscriptions and new connections are accepted while Redis is away.
     pub(crate) fn accepts_pending(&self) -> bool {
         !matches!(self.outage, OutagePolicy::Fail)
     }
 }
 
-fn address(options: &RedisOptions) -> Result<(String, u16), BackplaneError> {
+/// Where to connect to: never empty, and one only unless it is a Cluster.
+fn addresses(options: &RedisOptions) -> Result<Vec<(String, u16)>, BackplaneError> {
     match options.topology() {
-        Topology::Standalone => {}
+        Topology::Standalone | Topology::Cluster => {}
         Topology::Endpoints => return Err(not_yet("several endpoints", "name the primary alone")),
         Topology::Sentinel { .. } => return Err(not_yet("Sentinel", "name the primary alone")),
-        Topology::Cluster => return Err(not_yet("Cluster", "use a single Redis")),
     }
-    match options.connect_to() {
-        [Endpoint::Unix(path)] => Ok((path.clone(), 0)),
-        [endpoint @ (Endpoint::Name { .. } | Endpoint::Address { .. })] => {
-            Ok((endpoint.host(), endpoint.port().unwrap_or(6379)))
+    let address = |endpoint: &Endpoint| match endpoint {
+        Endpoint::Name { .. } | Endpoint::Address { .. } => {
+            (endpoint.host(), endpoint.port().unwrap_or(6379))
         }
-        _ => Err(not_yet("this kind of address", "write redis://HOST:PORT")),
+        Endpoint::Unix(path) => (path.clone(), 0),
+    };
+    let addresses: Vec<_> = options.connect_to().iter().map(address).collect();
+    if addresses.is_empty() {
+        return Err(not_yet("a server without an address", "write redis://HOST:PORT"));
     }
+    Ok(addresses)
 }
 
 fn login(options: &RedisOptions, map: &CommandMap) -> Result<RedisConnectionInfo, BackplaneError> {
@@ -132,6 +146,7 @@ fn commands(map: &CommandMap) -> Result<Commands, BackplaneError> {
         pubsub: allowed("PUBSUB"),
         ping: allowed("PING"),
         unwatch: allowed("UNWATCH"),
+        cluster: map.get("CLUSTER").unwrap_or("CLUSTER").to_owned(),
     })
 }
 
@@ -170,9 +185,7 @@ mod tests {
 
     #[test]
     fn what_this_version_cannot_do_is_refused_with_a_way_out() {
-        for text in
-            ["redis://a,b", "redis+sentinel://a/mymaster", "redis-cluster://a,b", "localhost,protocol=resp2"]
-        {
+        for text in ["redis://a,b", "redis+sentinel://a/mymaster", "localhost,protocol=resp2"] {
             let error = settings(text).expect_err(text);
             assert_eq!(error.kind(), BackplaneErrorKind::Config, "{text}");
             assert!(error.to_string().contains("is not supported by this version"), "{error}");

@@ -5,6 +5,7 @@
 //! connection.
 
 use crate::backoff::Backoff;
+use crate::cluster::Push;
 use crate::dial::{Link, dial};
 use crate::engine::Shared;
 use crate::health::Role;
@@ -17,6 +18,7 @@ use bytes::Bytes;
 use redis::aio::MultiplexedConnection;
 use redis::{PushInfo, PushKind, Value};
 use signalr_core::{BackplaneError, BackplaneErrorKind};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 /// Keeps a connection for receiving, for ever.
@@ -24,7 +26,7 @@ pub(crate) async fn supervise(shared: Arc<Shared>) {
     let mut backoff = Backoff::new(shared.settings.retry);
     loop {
         let weak = Arc::downgrade(&shared);
-        let error = match dial(&shared.settings, Some(Arc::new(move |push| receive(&weak, push)))).await {
+        let error = match reach(&shared, Arc::new(move |push| receive(&weak, push))).await {
             Ok(link) => run(&shared, link, &mut backoff).await,
             Err(error) => error,
         };
@@ -33,6 +35,13 @@ pub(crate) async fn supervise(shared: Arc<Shared>) {
         shared.health.lost(Role::Subscriber, error);
         tokio::time::sleep(backoff.pause()).await;
     }
+}
+
+async fn reach(shared: &Shared, push: Push) -> Result<Link, BackplaneError> {
+    if shared.settings.cluster.is_some() {
+        return shared.cluster.dial_subscriber(&shared.settings, push).await;
+    }
+    dial(&shared.settings, Some(push)).await
 }
 
 /// Receives until the connection is over; says why. Nothing arrives on it afterwards.
@@ -139,7 +148,8 @@ fn receive(shared: &Weak<Shared>, push: PushInfo) {
     };
     let payload = Bytes::from(payload);
     match receivers {
-        Receivers::Nobody | Receivers::Probe => {}
+        Receivers::Nobody => {}
+        Receivers::Probe => drop(shared.heard.fetch_add(1, Ordering::Relaxed)),
         Receivers::One(member) => hand_over(&shared, &member, &channel, &payload),
         Receivers::Some(members) => {
             members.iter().for_each(|member| hand_over(&shared, member, &channel, &payload));

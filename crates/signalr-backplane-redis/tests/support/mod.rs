@@ -6,6 +6,7 @@
 #![allow(dead_code, unreachable_pub, missing_docs)]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "support of several tests; may fail loudly")]
 
+pub mod cluster;
 pub mod fleet;
 pub mod relay;
 pub mod secure;

@@ -24,6 +24,11 @@ pub trait Fleet: Send + Sync {
     fn counts_receivers(&self) -> bool {
         true
     }
+
+    /// Whether tickets count exactly. False when only `receivers` does. Default: as [`Fleet::counts_receivers`].
+    fn tickets_count(&self) -> bool {
+        self.counts_receivers()
+    }
 }
 
 /// What a rule says of a fleet.

@@ -98,7 +98,7 @@ pub async fn tickets_tell_the_receivers(fleet: &dyn Fleet) -> Verdict {
     publisher.subscribe(std::slice::from_ref(&topic)).await?;
     seen.push(publisher.say(&topic, 3).await?);
     listener.hears(&topic, &[2, 3]).await?;
-    if fleet.counts_receivers() {
+    if fleet.tickets_count() {
         same("outcomes", seen, vec![Outcome::Receivers(0), Outcome::Receivers(1), Outcome::Receivers(2)])?;
     }
     Ok(())

@@ -1,0 +1,219 @@
+//! A Redis Cluster of three masters, on its good and bad days.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests may fail loudly")]
+
+mod support;
+
+use signalr_backplane_redis::{RedisBackplane, RedisCounters, RedisEvent, Role};
+use signalr_core::{BackplaneErrorKind, BackplaneState, Subscribed, Topic};
+use std::future::Future;
+use std::time::{Duration, Instant};
+use support::cluster::RedisCluster;
+use support::sink::Node;
+use support::{RedisServer, comes_true};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const ALL: &str = "Test.Hub:all";
+
+async fn node(cluster: &RedisCluster) -> Node {
+    let node = Node::join(RedisBackplane::connect(&cluster.url()).await.unwrap()).await;
+    node.reaches(BackplaneState::Up).await;
+    node
+}
+
+/// A group whose channel this node owns.
+fn group_of(cluster: &RedisCluster, owner: usize) -> (Topic, String) {
+    let names = (0..1000).map(|number| format!("g{number}"));
+    let channel = |name: &String| format!("Test.Hub:group:{name}");
+    let name = names.into_iter().find(|name| cluster.owner(&channel(name)) == owner).unwrap();
+    (Topic::group(&name), channel(&name))
+}
+
+/// Two servers, and a node of the Cluster on which neither of them listens, with a group that it owns.
+async fn pair(cluster: &RedisCluster) -> (Node, Node, usize, Topic, String) {
+    let (a, b) = (node(cluster).await, node(cluster).await);
+    let quiet = cluster.nodes().iter().position(|node| node.listeners(ALL) == 0).unwrap();
+    let (topic, channel) = group_of(cluster, quiet);
+    for node in [&a, &b] {
+        assert_eq!(node.subscribe(&topic).await, Subscribed::InForce);
+    }
+    (a, b, quiet, topic, channel)
+}
+
+/// Publishes numbers from `next` on, one each few milliseconds, until the future is ready.
+async fn talk_while(node: &Node, topic: &Topic, next: &mut u64, until: impl Future<Output = ()>) {
+    let mut until = std::pin::pin!(until);
+    let mut pace = tokio::time::interval(Duration::from_millis(2));
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut until => return,
+            _ = pace.tick() => {
+                drop(node.say(topic, *next));
+                *next += 1;
+            }
+        }
+    }
+}
+
+/// Waits for what the Cluster says of itself, which is asked in between.
+async fn until(condition: impl FnMut() -> bool) {
+    assert!(comes_true(PATIENCE, condition).await, "it did not come true");
+}
+
+async fn passing(time: Duration) {
+    let since = Instant::now();
+    until(|| since.elapsed() > time).await;
+}
+
+/// Says one more number and waits until it is everywhere.
+async fn settle(nodes: [&Node; 2], topic: &Topic, next: &mut u64) {
+    let last = *next;
+    drop(nodes[0].say(topic, last));
+    *next += 1;
+    until(|| nodes.iter().all(|node| node.log.numbers().contains(&last))).await;
+}
+
+fn assert_accounted(nodes: [&Node; 2], said: u64, before: RedisCounters) {
+    let now = nodes[0].backplane.counters();
+    let (dropped, unknown) = (now.dropped - before.dropped, now.unknown - before.unknown);
+    let lost = nodes.map(|node| said - node.log.len() as u64);
+    println!("said {said}, lost {lost:?}, dropped {dropped}, unknown {unknown}");
+    assert!(lost[0] <= unknown, "local members lost more than what is unknown");
+    assert!(dropped <= lost[1] && lost[1] <= dropped + unknown, "a loss that was not counted");
+    nodes.iter().for_each(|node| node.log.assert_once_and_in_order(unknown));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_channel_is_published_on_the_owner_of_its_slot() {
+    let cluster = RedisCluster::start().await;
+    let (a, b) = (node(&cluster).await, node(&cluster).await);
+    for owner in 0..3 {
+        let (topic, _) = group_of(&cluster, owner);
+        b.subscribe(&topic).await;
+        let before: Vec<_> = cluster.nodes().iter().map(|node| node.publishes()).collect();
+        let heard = b.log.len();
+        for number in 0..200 {
+            a.say(&topic, number).await.unwrap();
+        }
+        until(|| b.log.len() == heard + 200).await;
+        for (number, node) in cluster.nodes().iter().enumerate() {
+            let more = node.publishes() - before[number];
+            // Others get probes at the most.
+            assert!(if number == owner { more >= 200 } else { more < 50 }, "{number} of {owner}: {more}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn receivers_are_counted_on_all_nodes() {
+    let cluster = RedisCluster::start().await;
+    let mut nodes = Vec::new();
+    // Each begins at a node of its own choice: with so many it is not the same one.
+    for count in 1..=8 {
+        nodes.push(node(&cluster).await);
+        assert_eq!(nodes[0].hub.receivers(&Topic::All).await, Some(count));
+    }
+    let spread: Vec<_> = cluster.nodes().iter().map(|node| node.listeners(ALL)).collect();
+    assert_eq!(spread.iter().sum::<u64>(), 8);
+    assert!(spread.iter().all(|&count| count < 8), "all listen on one node: {spread:?}");
+    assert_eq!(nodes[0].hub.receivers(&Topic::group("nobody")).await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slot_that_moves_while_messages_are_published_costs_nothing() {
+    let cluster = RedisCluster::start().await;
+    let (a, b, old, topic, channel) = pair(&cluster).await;
+    let before = a.backplane.counters();
+    let mut next = 0;
+    for step in 1..=2 {
+        let new = (old + step) % 3;
+        talk_while(&a, &topic, &mut next, passing(Duration::from_millis(200))).await;
+        cluster.give(&channel, new);
+        let published = cluster.node(new).publishes();
+        talk_while(&a, &topic, &mut next, until(|| cluster.node(new).publishes() > published + 100)).await;
+    }
+    settle([&a, &b], &topic, &mut next).await;
+    let all: Vec<_> = (0..next).collect();
+    assert_eq!(a.log.numbers(), all);
+    assert_eq!(b.log.numbers(), all);
+    let now = a.backplane.counters();
+    assert_eq!((now.unknown, now.dropped), (before.unknown, before.dropped));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_killed_costs_what_was_counted_and_is_used_again_when_it_is_back() {
+    let mut cluster = RedisCluster::start().await;
+    let (a, b, owner, topic, _) = pair(&cluster).await;
+    let mut events = a.backplane.events();
+    let before = a.backplane.counters();
+    let mut next = 0;
+    talk_while(&a, &topic, &mut next, passing(Duration::from_millis(1500))).await;
+    cluster.kill(owner);
+    let killed = Instant::now();
+    let restored = async {
+        Node::raises(&mut events, |event| matches!(event, RedisEvent::Failed(Role::Publisher, _))).await;
+        let event = Node::raises(&mut events, |event| matches!(event, RedisEvent::Restored { .. })).await;
+        println!("{event:?} {:?} after the end of a node", killed.elapsed());
+    };
+    talk_while(&a, &topic, &mut next, restored).await;
+    settle([&a, &b], &topic, &mut next).await;
+    cluster.restart(owner);
+    cluster.wait_until_connected().await;
+    talk_while(&a, &topic, &mut next, until(|| cluster.node(owner).publishes() > 100)).await;
+    settle([&a, &b], &topic, &mut next).await;
+    assert_accounted([&a, &b], next, before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_hangs_is_noticed_and_done_without() {
+    let cluster = RedisCluster::start().await;
+    let (a, b, owner, topic, _) = pair(&cluster).await;
+    let mut events = a.backplane.events();
+    let before = a.backplane.counters();
+    let mut next = 0;
+    talk_while(&a, &topic, &mut next, passing(Duration::from_millis(1500))).await;
+    cluster.node(owner).server.freeze();
+    let restored = async {
+        Node::raises(&mut events, |event| matches!(event, RedisEvent::Restored { .. })).await;
+    };
+    talk_while(&a, &topic, &mut next, restored).await;
+    settle([&a, &b], &topic, &mut next).await;
+    cluster.node(owner).server.thaw();
+    let published = cluster.node(owner).publishes();
+    talk_while(&a, &topic, &mut next, until(|| cluster.node(owner).publishes() > published + 100)).await;
+    settle([&a, &b], &topic, &mut next).await;
+    assert_accounted([&a, &b], next, before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subscriber_whose_node_dies_goes_on_at_another_one() {
+    let mut cluster = RedisCluster::start().await;
+    let a = node(&cluster).await;
+    let home = cluster.nodes().iter().position(|node| node.listeners(ALL) == 1).unwrap();
+    let mut events = a.backplane.events();
+    cluster.kill(home);
+    Node::raises(&mut events, |event| *event == RedisEvent::SubscriberReplaced).await;
+    a.reaches(BackplaneState::Up).await;
+    // The node stays away: channels that it owns are published on the others.
+    for owner in 0..3 {
+        let (topic, _) = group_of(&cluster, owner);
+        assert_eq!(a.subscribe(&topic).await, Subscribed::InForce);
+        a.say(&topic, owner as u64).await.unwrap();
+    }
+    until(|| a.log.len() == 3).await;
+    assert_eq!(
+        a.hub.receivers(&Topic::group("nobody")).await,
+        None,
+        "a node that is away may know of somebody"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_no_cluster_is_named_as_the_trouble() {
+    let server = RedisServer::start();
+    let url = server.url().replace("redis://", "redis-cluster://") + "?abortConnect=true&connectRetry=1";
+    let error = RedisBackplane::connect(&url).await.unwrap_err();
+    assert_eq!(error.kind(), BackplaneErrorKind::Refused);
+    assert!(error.to_string().contains("write redis://"), "{error}");
+}
