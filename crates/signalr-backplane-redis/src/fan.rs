@@ -127,10 +127,11 @@ impl Fan {
         pipeline: Pipeline,
     ) -> impl Future<Output = RedisResult<Vec<Value>>> + Send + 'static {
         let (mut conn, due) = (self.conn(place), Due::on(&self.spokes[place]));
-        async move {
+        // A budget that is used up would make requests wait for their first turn, and get it in any order.
+        tokio::task::unconstrained(async move {
             let _due = due;
             conn.send_packed_commands(&pipeline, 0, pipeline.len()).await
-        }
+        })
     }
 
     /// Asks all the same; each answer comes with the host that gave it.

@@ -45,6 +45,7 @@ pub async fn a_join_puts_the_hubs_own_topics_in_force(fleet: &dyn Fleet) -> Verd
     }
     // The publisher hears the groups topic too, but neither of the other server's own.
     publisher.settled(&publisher).await?;
+    publisher.until(|log| log.iter().any(|(topic, _)| *topic == Topic::Groups)).await;
     same("what the other server heard", publisher.beside_all(), vec![sent[0].clone()])
 }
 

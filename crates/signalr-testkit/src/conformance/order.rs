@@ -92,7 +92,11 @@ pub async fn messages_of_one_topic_come_one_at_a_time(fleet: &dyn Fleet) -> Verd
 pub async fn tickets_tell_the_receivers(fleet: &dyn Fleet) -> Verdict {
     let [publisher, listener] = listeners(fleet).await?;
     let topic = Topic::group("g");
-    let mut seen = vec![publisher.say(&topic, 1).await?];
+    let mut seen = Vec::new();
+    // Where tickets tell of one node only, another one may not have this message yet when somebody subscribes there.
+    if fleet.tickets_count() {
+        seen.push(publisher.say(&topic, 1).await?);
+    }
     listener.subscribe(std::slice::from_ref(&topic)).await?;
     seen.push(publisher.say(&topic, 2).await?);
     publisher.subscribe(std::slice::from_ref(&topic)).await?;
