@@ -50,9 +50,9 @@ impl RedisBackplane {
     /// [`RedisOptions::abort_on_connect_fail`] makes that an error.
     pub async fn new(options: RedisOptions) -> Result<Self, BackplaneError> {
         let settings = Settings::new(&options)?;
-        let pool = RedisPool::new(settings.clone())?;
         let (wait, attempts) = (settings.abort_on_connect_fail, settings.connect_retry.max(1));
         let engine = Engine::start(settings);
+        let pool = RedisPool::new(engine.shared.settings.clone(), engine.shared.route.clone())?;
         if wait {
             answered(&engine, attempts).await?;
         }
@@ -70,8 +70,8 @@ impl RedisBackplane {
     }
 
     /// Connections for occasional work with keys on the same Redis; at most [`RedisOptions::pool_size`], made when they
-    /// are asked for. Clones share them. In a Cluster they lead to the first node that was named. The
-    /// backplane does not use it for messages.
+    /// are asked for. Clones share them. In a Cluster they lead to the first node that was named, with Sentinel or several
+    /// endpoints to the server that is primary when they are asked for. The backplane does not use it for messages.
     pub fn pool(&self) -> RedisPool {
         self.pool.clone()
     }

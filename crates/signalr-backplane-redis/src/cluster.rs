@@ -3,23 +3,21 @@
 //! Owns what is known of the Cluster from one connection to the next. Plain publish and subscribe works on every node,
 //! also while slots are not covered; publishing on the owner of a channel's slot is what gives a topic one order.
 
-use crate::dial::{Link, dial};
+use crate::dial::{Link, Push, dial};
 use crate::fan::Fan;
 use crate::settings::Settings;
 use crate::slots::{Node, Table};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
-use redis::{PushInfo, Value};
+use redis::Value;
 use signalr_core::{BackplaneError, BackplaneErrorKind};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How long one node may take to answer; another one may be quicker.
 const PATIENCE: Duration = Duration::from_secs(1);
-
-pub(crate) type Push = Arc<dyn Fn(PushInfo) + Send + Sync>;
 
 /// What is known of the Cluster.
 #[derive(Debug, Default)]

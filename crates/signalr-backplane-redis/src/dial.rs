@@ -24,11 +24,11 @@ pub(crate) struct Link {
     ended: bool,
 }
 
-/// Dials; `push` is called for every message that nobody asked for, inside the connection's task.
-pub(crate) async fn dial(
-    settings: &Settings,
-    push: Option<Arc<dyn Fn(PushInfo) + Send + Sync>>,
-) -> Result<Link, BackplaneError> {
+/// Is called for every message that nobody asked for, inside the connection's task.
+pub(crate) type Push = Arc<dyn Fn(PushInfo) + Send + Sync>;
+
+/// Dials the server that the settings name; messages that nobody asked for go to `push`.
+pub(crate) async fn dial(settings: &Settings, push: Option<Push>) -> Result<Link, BackplaneError> {
     match tokio::time::timeout(settings.connect_timeout, log_in(settings, push)).await {
         Ok(Ok(link)) => Ok(link),
         Ok(Err(error)) => Err(error),
@@ -71,10 +71,7 @@ impl Drop for Link {
     }
 }
 
-async fn log_in(
-    settings: &Settings,
-    push: Option<Arc<dyn Fn(PushInfo) + Send + Sync>>,
-) -> Result<Link, BackplaneError> {
+async fn log_in(settings: &Settings, push: Option<Push>) -> Result<Link, BackplaneError> {
     let stream = settings.transport.open(&settings.host, settings.port).await?;
     let (stream, traffic) = Watched::new(stream);
     // Time-outs are judged by traffic, not per request: see `pulse`.

@@ -7,6 +7,7 @@ use crate::fan::Fan;
 use crate::health::Health;
 use crate::lane::Lane;
 use crate::registry::Registry;
+use crate::route::Route;
 use crate::settings::Settings;
 use crate::stats::Stats;
 use crate::{publisher, subscriber};
@@ -25,6 +26,8 @@ const QUESTION: Duration = Duration::from_secs(2);
 /// What the tasks and the hubs work on.
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
+    /// Where to connect to.
+    pub(crate) route: Arc<Route>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) lane: Lane,
     pub(crate) health: Health,
@@ -49,7 +52,7 @@ struct Asking {
 /// The handle that keeps the tasks alive.
 pub(crate) struct Engine {
     pub(crate) shared: Arc<Shared>,
-    tasks: [JoinHandle<()>; 2],
+    tasks: [JoinHandle<()>; 3],
 }
 
 impl Engine {
@@ -59,6 +62,7 @@ impl Engine {
         let shared = Arc::new(Shared {
             lane: Lane::new(&settings, registry.clone(), stats.clone()),
             health: Health::new(stats.clone()),
+            route: Arc::new(Route::new(&settings)),
             settings,
             registry,
             stats,
@@ -70,9 +74,14 @@ impl Engine {
         let tasks = [
             tokio::spawn(publisher::supervise(shared.clone())),
             tokio::spawn(subscriber::supervise(shared.clone())),
+            tokio::spawn(watch(shared.clone())),
         ];
         Arc::new(Self { shared, tasks })
     }
+}
+
+async fn watch(shared: Arc<Shared>) {
+    shared.route.watch().await;
 }
 
 impl Drop for Engine {

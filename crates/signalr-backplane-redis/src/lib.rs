@@ -41,6 +41,10 @@
 //! | on a Redis Cluster too, every rule of the contract; tickets count the subscribers of one node only | `tests/cluster_conformance.rs` |
 //! | each channel is published on the owner of its slot; subscribers are counted on all nodes | `each_channel_is_published_on_the_owner_of_its_slot`, `receivers_are_counted_on_all_nodes` |
 //! | a slot that moves costs nothing; a node that dies or hangs costs what was counted, and the others serve its channels | `a_slot_that_moves_while_messages_are_published_costs_nothing`, `a_node_that_is_killed_costs_what_was_counted_and_is_used_again_when_it_is_back`, `a_node_that_hangs_is_noticed_and_done_without`, `a_subscriber_whose_node_dies_goes_on_at_another_one` |
+//! | every rule of the contract with Sentinel too | `tests/failover.rs` |
+//! | a primary that dies, hangs or is replaced by hand is followed to the one that Sentinel names; an old one that comes back splits nothing | `a_killed_primary_is_replaced_by_the_one_that_sentinel_names`, `a_paused_primary_that_comes_back_splits_nothing`, `a_failover_by_hand_moves_both_connections` |
+//! | a start in the middle of a failover waits for its end | `a_start_while_a_sentinel_and_the_primary_are_gone_waits_for_the_failover` |
+//! | among several endpoints the primary is used, and left when it is demoted | `the_primary_among_several_endpoints_is_used_and_followed` |
 //! | clients stay connected throughout | `integration-tests/tests/redis_fleet.rs` |
 //!
 //! # How a message travels
@@ -67,15 +71,24 @@
 //! TLS is rustls with *ring*, whatever else the process has installed; sessions are never resumed, so that certificates
 //! are judged each time. A refused login is tried again like everything else, because rights may be granted later.
 //!
+//! With Sentinel or several endpoints both go to the server that says, by `ROLE`, that it is primary. All Sentinels are
+//! asked, and the one that knows of the newest failover is believed; all are listened to (`+switch-master`) and asked
+//! again every second. The publisher's server is asked for its role once per probe period, so that one that was demoted
+//! by hand is left. Among several endpoints that say they are primary the first of the list is used; nothing but Sentinel
+//! can tell which of them is right.
+//!
 //! Commands that are sent: `HELLO`, `AUTH`, `SELECT`, `SUBSCRIBE`, `UNSUBSCRIBE`, `PUBLISH`; `PUBSUB NUMSUB` to see
 //! whether a client still has a server, and `CLIENT SETNAME` if a name was chosen, neither of them when the command map
-//! disables it; the pool sends `UNWATCH` and `PING` unless they are disabled. Channels of our own, which ASP.NET Core
+//! disables it; `ROLE` with Sentinel (if it may be asked) and with several endpoints (which cannot do without); to
+//! Sentinels `SENTINEL MASTER` and `SENTINEL GET-MASTER-ADDR-BY-NAME`; the pool sends `UNWATCH` and `PING` unless they are disabled. Channels of our own, which ASP.NET Core
 //! ignores, begin with `HUB:internal:fleet:`. The rights of a user (ACL) that suffice, for the channel prefix `PREFIX`
 //! (in a Cluster `CLUSTER SLOTS` is sent too: add `+cluster|slots`):
 //!
 //! ```text
 //! resetchannels &PREFIX* +hello +auth +select +publish +subscribe +unsubscribe +pubsub|numsub
 //! ```
+//!
+//! With Sentinel or several endpoints `+role` besides.
 //!
 //! # Redis Cluster
 //!
@@ -94,7 +107,7 @@
 //!
 //! # What is not there yet
 //!
-//! Sentinel, several endpoints, RESP2, and renamed `SUBSCRIBE`. Options that ask for one of them are refused
+//! RESP2 and renamed `SUBSCRIBE`. Options that ask for one of them are refused
 //! with an error that says so.
 
 mod backoff;
@@ -118,6 +131,7 @@ mod pool;
 mod publisher;
 mod pulse;
 mod registry;
+mod route;
 mod settings;
 mod slots;
 mod stats;

@@ -4,8 +4,9 @@
 //! what the command map disables is never sent. Nothing of the backplane's own traffic goes through it: each checkout
 //! costs a round trip, so it is far slower than the publisher.
 
-use crate::dial::{Link, dial};
-use crate::settings::Settings;
+use crate::dial::Link;
+use crate::route::Route;
+use crate::settings::{Address, Settings};
 use deadpool::Runtime;
 use deadpool::managed::{Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult, Status};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
@@ -13,6 +14,7 @@ use redis::{Cmd, Pipeline, RedisFuture, Value};
 use signalr_core::{BackplaneError, BackplaneErrorKind};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
 /// Connections to the same Redis as the backplane's, reached in the same way. Clones share them.
 #[derive(Clone)]
@@ -25,9 +27,9 @@ pub struct PooledConnection {
 }
 
 impl RedisPool {
-    pub(crate) fn new(settings: Settings) -> Result<Self, BackplaneError> {
+    pub(crate) fn new(settings: Settings, route: Arc<Route>) -> Result<Self, BackplaneError> {
         let (size, wait, dial) = (settings.pool_size, settings.request_timeout, settings.connect_timeout);
-        let pool = Pool::builder(Dialler(settings))
+        let pool = Pool::builder(Dialler { settings, route })
             .max_size(size)
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(wait))
@@ -48,7 +50,7 @@ impl RedisPool {
             PoolError::Backend(error) => error,
             other => BackplaneError::new(BackplaneErrorKind::Unavailable, other.to_string()),
         })?;
-        let conn = object.conn();
+        let conn = object.0.conn();
         Ok(PooledConnection { object, conn })
     }
 
@@ -99,27 +101,33 @@ impl ConnectionLike for PooledConnection {
 
 impl fmt::Debug for PooledConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PooledConnection").field("ended", &self.object.has_ended()).finish()
+        f.debug_struct("PooledConnection").field("ended", &self.object.0.has_ended()).finish()
     }
 }
 
 /// Makes connections, and finds out whether one is still of use.
-struct Dialler(Settings);
+struct Dialler {
+    settings: Settings,
+    route: Arc<Route>,
+}
 
 impl Manager for Dialler {
-    type Type = Link;
+    type Type = (Link, Address);
     type Error = BackplaneError;
 
-    async fn create(&self) -> Result<Link, BackplaneError> {
-        dial(&self.0, None).await
+    async fn create(&self) -> Result<Self::Type, BackplaneError> {
+        self.route.connect(&self.settings, None).await
     }
 
     /// With a sign of life where one may be asked for; what the last user left watched is forgotten.
-    async fn recycle(&self, link: &mut Link, _: &Metrics) -> RecycleResult<BackplaneError> {
+    async fn recycle(&self, (link, address): &mut Self::Type, _: &Metrics) -> RecycleResult<BackplaneError> {
         if link.has_ended() {
             return Err(RecycleError::message("the connection was closed"));
         }
-        let commands = &self.0.commands;
+        if self.route.primary().as_ref() != Some(address) {
+            return Err(RecycleError::message("the primary has moved"));
+        }
+        let commands = &self.settings.commands;
         let mut pipeline = Pipeline::with_capacity(2);
         for command in [&commands.unwatch, &commands.ping].into_iter().flatten() {
             pipeline.cmd(command);

@@ -6,7 +6,6 @@
 use crate::backoff::Backoff;
 use crate::breaker::{Breaker, Change};
 use crate::cluster::majority;
-use crate::dial::dial;
 use crate::engine::{Shared, counts, sum};
 use crate::fan::Fan;
 use crate::health::{RedisEvent, Role};
@@ -14,9 +13,11 @@ use crate::member::Member;
 use crate::moves::Moves;
 use crate::parcel::Parcel;
 use crate::pulse::{STEP, steps};
+use crate::settings::Address;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
+use redis::aio::MultiplexedConnection;
 use redis::{Cmd, ErrorKind, Pipeline, RedisResult, ServerErrorKind, Value};
 use signalr_core::{BackplaneError, BackplaneErrorKind, Outcome};
 use std::sync::Arc;
@@ -46,9 +47,9 @@ pub(crate) async fn supervise(shared: Arc<Shared>) {
     let mut breaker = Breaker::default();
     loop {
         let error = match reach(&shared).await {
-            Ok(fan) => {
+            Ok((fan, address)) => {
                 backoff.reset();
-                Session::new(&shared, fan, &mut breaker).run().await
+                Session::new(&shared, fan, &mut breaker).run(address).await
             }
             Err(error) => {
                 shared.health.lost(Role::Publisher, error.clone());
@@ -61,11 +62,21 @@ pub(crate) async fn supervise(shared: Arc<Shared>) {
     }
 }
 
-async fn reach(shared: &Shared) -> Result<Fan, BackplaneError> {
+/// The connections, and where the one is that may have to be left.
+async fn reach(shared: &Shared) -> Result<(Fan, Option<Address>), BackplaneError> {
     if shared.settings.cluster.is_some() {
-        return shared.cluster.dial_masters(&shared.settings).await;
+        return Ok((shared.cluster.dial_masters(&shared.settings).await?, None));
     }
-    Ok(Fan::single(&shared.settings, dial(&shared.settings, None).await?))
+    let (link, address) = shared.route.connect(&shared.settings, None).await?;
+    Ok((Fan::single(&shared.settings, link), Some(address)))
+}
+
+/// Ready when the primary is elsewhere; never in a Cluster, which has several.
+async fn left(shared: &Shared, address: Option<&Address>, conn: MultiplexedConnection) -> BackplaneError {
+    match address {
+        Some(address) => shared.route.moved(&shared.settings, address, Some(conn)).await,
+        None => std::future::pending().await,
+    }
 }
 
 fn tell(shared: &Shared, change: Option<Change>) {
@@ -122,7 +133,7 @@ impl<'a> Session<'a> {
     }
 
     /// Publishes until the connection is over; says why.
-    async fn run(mut self) -> BackplaneError {
+    async fn run(mut self, address: Option<Address>) -> BackplaneError {
         if self.breaker.needs_trial()
             && let Err(error) = self.pass_trial().await
         {
@@ -132,7 +143,13 @@ impl<'a> Session<'a> {
         self.shared.set_asking(Some(&self.fan));
         self.shared.lane.publisher_up();
         self.shared.health.up(Role::Publisher);
-        let error = self.work().await;
+        let shared = self.shared;
+        let conn = self.fan.conn(0);
+        let error = tokio::select! {
+            biased;
+            error = self.work() => error,
+            error = left(shared, address.as_ref(), conn) => error,
+        };
         self.drain().await;
         self.shared.set_asking(None);
         self.shared.health.outage_begins();
@@ -442,7 +459,7 @@ pub(crate) fn lost(why: &'static str) -> BackplaneError {
 }
 
 /// Whether an error says that this is the wrong server, or one that is not ready.
-fn is_useless(error: &redis::RedisError) -> bool {
+pub(crate) fn is_useless(error: &redis::RedisError) -> bool {
     use ServerErrorKind::{BusyLoading, ClusterDown, MasterDown, Moved, ReadOnly};
     let ErrorKind::Server(kind) = error.kind() else { return false };
     matches!(kind, BusyLoading | ClusterDown | MasterDown | Moved | ReadOnly)

@@ -4,7 +4,7 @@
 //! ignored. Parsing and checking of single options is done in `options`.
 
 use crate::options::{
-    CommandMap, Endpoint, OutagePolicy, ReconnectRetryPolicy, RedisOptions, RespProtocol, Topology,
+    CommandMap, Endpoint, OutagePolicy, ReconnectRetryPolicy, RedisOptions, RespProtocol, Secret, Topology,
 };
 use crate::transport::Transport;
 use redis::{ProtocolVersion, RedisConnectionInfo};
@@ -18,12 +18,17 @@ const RETRY: ReconnectRetryPolicy =
 
 #[derive(Clone)]
 pub(crate) struct Settings {
+    /// The server to dial; which of several that is, `route` decides.
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) transport: Transport,
     /// Some nodes of the Redis Cluster, if it is one; the first is `host` and `port`.
     pub(crate) cluster: Option<Vec<(String, u16)>>,
+    pub(crate) topology: Topology,
+    /// All servers of the configuration; for Sentinel these are the Sentinels.
+    pub(crate) endpoints: Vec<Address>,
     pub(crate) login: RedisConnectionInfo,
+    sentinel_login: RedisConnectionInfo,
     pub(crate) client_name: Option<String>,
     pub(crate) prefix: String,
     pub(crate) commands: Commands,
@@ -41,6 +46,13 @@ pub(crate) struct Settings {
     pub(crate) pool_size: usize,
 }
 
+/// Where a server listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Address {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+}
+
 /// What the commands are called on this server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Commands {
@@ -50,23 +62,29 @@ pub(crate) struct Commands {
     pub(crate) ping: Option<String>,
     pub(crate) unwatch: Option<String>,
     pub(crate) cluster: String,
+    /// `None`: disabled, nobody can be asked whether it is primary.
+    pub(crate) role: Option<String>,
 }
 
 impl Settings {
     pub(crate) fn new(options: &RedisOptions) -> Result<Self, BackplaneError> {
-        let nodes = addresses(options)?;
-        let (host, port) = nodes[0].clone();
         if options.ordered_direct() && matches!(options.topology(), Topology::Cluster) {
             return Err(unordered());
         }
         let map = options.command_map();
+        let endpoints = endpoints(options, &map)?;
+        let Address { host, port } = endpoints[0].clone();
         let named = options.client_name().filter(|_| map.get("CLIENT") == Some("CLIENT"));
         Ok(Self {
             host,
             port,
             transport: Transport::new(options)?,
-            cluster: (options.topology() == Topology::Cluster).then_some(nodes),
+            cluster: (options.topology() == Topology::Cluster)
+                .then(|| endpoints.iter().map(|address| (address.host.clone(), address.port)).collect()),
+            topology: options.topology(),
+            endpoints,
             login: login(options, &map)?,
+            sentinel_login: sentinel_login(options),
             client_name: named.map(str::to_owned),
             prefix: options.channel_prefix().unwrap_or_default().to_owned(),
             commands: commands(&map)?,
@@ -89,47 +107,72 @@ impl Settings {
         Self { host: host.to_owned(), port, ..self.clone() }
     }
 
+    /// The settings for Sentinels: other users, and no database.
+    pub(crate) fn for_sentinels(&self) -> Self {
+        Self { login: self.sentinel_login.clone(), ..self.clone() }
+    }
+
     /// Whether joins, subscriptions and new connections are accepted while Redis is away.
     pub(crate) fn accepts_pending(&self) -> bool {
         !matches!(self.outage, OutagePolicy::Fail)
     }
 }
 
-/// Where to connect to: never empty, and one only unless it is a Cluster.
-fn addresses(options: &RedisOptions) -> Result<Vec<(String, u16)>, BackplaneError> {
+/// The servers of the configuration; at least one.
+fn endpoints(options: &RedisOptions, map: &CommandMap) -> Result<Vec<Address>, BackplaneError> {
     match options.topology() {
-        Topology::Standalone | Topology::Cluster => {}
-        Topology::Endpoints => return Err(not_yet("several endpoints", "name the primary alone")),
-        Topology::Sentinel { .. } => return Err(not_yet("Sentinel", "name the primary alone")),
-    }
-    let address = |endpoint: &Endpoint| match endpoint {
-        Endpoint::Name { .. } | Endpoint::Address { .. } => {
-            (endpoint.host(), endpoint.port().unwrap_or(6379))
+        Topology::Standalone | Topology::Sentinel { .. } | Topology::Cluster => {}
+        Topology::Endpoints if map.is_available("ROLE") => {}
+        Topology::Endpoints => {
+            let text = "the command map disables ROLE, without which the primary among several endpoints cannot be \
+                        found; allow it, or name the primary alone";
+            return Err(BackplaneError::new(BackplaneErrorKind::Config, text));
         }
-        Endpoint::Unix(path) => (path.clone(), 0),
-    };
-    let addresses: Vec<_> = options.connect_to().iter().map(address).collect();
-    if addresses.is_empty() {
-        return Err(not_yet("a server without an address", "write redis://HOST:PORT"));
     }
-    Ok(addresses)
+    let endpoints: Vec<Address> = options.connect_to().iter().map(address).collect();
+    if endpoints.is_empty() {
+        return Err(not_yet("a configuration without a server", "write redis://HOST:PORT"));
+    }
+    Ok(endpoints)
+}
+
+fn address(endpoint: &Endpoint) -> Address {
+    let port = match endpoint {
+        Endpoint::Unix(_) => 0,
+        Endpoint::Name { .. } | Endpoint::Address { .. } => endpoint.port().unwrap_or(6379),
+    };
+    Address { host: endpoint.host(), port }
+}
+
+fn sentinel_login(options: &RedisOptions) -> RedisConnectionInfo {
+    let password = options.sentinel_password().map(Secret::expose);
+    with_user(plain_login(), options.sentinel_user(), password)
+}
+
+fn plain_login() -> RedisConnectionInfo {
+    RedisConnectionInfo::default().set_protocol(ProtocolVersion::RESP3).set_skip_set_lib_name()
+}
+
+fn with_user(
+    mut login: RedisConnectionInfo,
+    user: Option<&str>,
+    password: Option<&str>,
+) -> RedisConnectionInfo {
+    if let Some(user) = user {
+        login = login.set_username(user);
+    }
+    if let Some(password) = password {
+        login = login.set_password(password);
+    }
+    login
 }
 
 fn login(options: &RedisOptions, map: &CommandMap) -> Result<RedisConnectionInfo, BackplaneError> {
     if map.get("HELLO") != Some("HELLO") || options.protocol() == Some(RespProtocol::Resp2) {
         return Err(not_yet("RESP2", "allow HELLO and protocol=resp3"));
     }
-    let mut login = RedisConnectionInfo::default()
-        .set_protocol(ProtocolVersion::RESP3)
-        .set_skip_set_lib_name()
-        .set_db(options.default_database().into());
-    if let Some(user) = options.user() {
-        login = login.set_username(user);
-    }
-    if let Some(password) = options.password() {
-        login = login.set_password(password.expose());
-    }
-    Ok(login)
+    let login = plain_login().set_db(options.default_database().into());
+    Ok(with_user(login, options.user(), options.password().map(Secret::expose)))
 }
 
 fn commands(map: &CommandMap) -> Result<Commands, BackplaneError> {
@@ -147,6 +190,7 @@ fn commands(map: &CommandMap) -> Result<Commands, BackplaneError> {
         ping: allowed("PING"),
         unwatch: allowed("UNWATCH"),
         cluster: map.get("CLUSTER").unwrap_or("CLUSTER").to_owned(),
+        role: allowed("ROLE"),
     })
 }
 
@@ -160,6 +204,12 @@ fn unordered() -> BackplaneError {
 fn not_yet(what: &str, instead: &str) -> BackplaneError {
     let text = format!("{what} is not supported by this version of the Redis backplane; {instead}");
     BackplaneError::new(BackplaneErrorKind::Config, text)
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
 }
 
 impl fmt::Debug for Settings {
@@ -185,7 +235,7 @@ mod tests {
 
     #[test]
     fn what_this_version_cannot_do_is_refused_with_a_way_out() {
-        for text in ["redis://a,b", "redis+sentinel://a/mymaster", "localhost,protocol=resp2"] {
+        for text in ["localhost,protocol=resp2"] {
             let error = settings(text).expect_err(text);
             assert_eq!(error.kind(), BackplaneErrorKind::Config, "{text}");
             assert!(error.to_string().contains("is not supported by this version"), "{error}");
@@ -198,6 +248,20 @@ mod tests {
         assert_eq!(error.kind(), BackplaneErrorKind::Config);
         assert!(error.to_string().contains("does not have; leave it out"), "{error}");
         assert!(settings("redis://a?ordered_direct=true").unwrap().ordered_direct);
+    }
+
+    #[test]
+    fn sentinels_have_a_login_of_their_own() {
+        let settings = settings("redis+sentinel://me:secret@a,b:7000/mymaster/3").unwrap();
+        let ports: Vec<u16> = settings.endpoints.iter().map(|address| address.port).collect();
+        assert_eq!(ports, [26379, 7000]);
+        let sentinels = settings.for_sentinels();
+        assert_eq!((settings.login.db(), sentinels.login.db()), (3, 0));
+        assert_eq!(sentinels.login.username(), Some("me"));
+        let map = crate::options::CommandMap::default().disable("ROLE").unwrap();
+        let options = RedisOptions::builder().endpoints(["a", "b"]).command_map(map).build().unwrap();
+        let error = Settings::new(&options).unwrap_err();
+        assert!(error.to_string().contains("ROLE"), "{error}");
     }
 
     #[test]

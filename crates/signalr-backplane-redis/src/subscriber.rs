@@ -5,14 +5,14 @@
 //! connection.
 
 use crate::backoff::Backoff;
-use crate::cluster::Push;
-use crate::dial::{Link, dial};
+use crate::dial::{Link, Push};
 use crate::engine::Shared;
 use crate::health::Role;
 use crate::member::{Lost, Member};
-use crate::publisher::{lost, ticks};
+use crate::publisher::{is_useless, lost, ticks};
 use crate::pulse::{Beat, Pulse};
 use crate::registry::Receivers;
+use crate::settings::Address;
 use crate::traffic::Traffic;
 use bytes::Bytes;
 use redis::aio::MultiplexedConnection;
@@ -27,7 +27,7 @@ pub(crate) async fn supervise(shared: Arc<Shared>) {
     loop {
         let weak = Arc::downgrade(&shared);
         let error = match reach(&shared, Arc::new(move |push| receive(&weak, push))).await {
-            Ok(link) => run(&shared, link, &mut backoff).await,
+            Ok((link, address)) => run(&shared, link, address.as_ref(), &mut backoff).await,
             Err(error) => error,
         };
         shared.registry.lost();
@@ -37,15 +37,30 @@ pub(crate) async fn supervise(shared: Arc<Shared>) {
     }
 }
 
-async fn reach(shared: &Shared, push: Push) -> Result<Link, BackplaneError> {
+/// The connection, and where it is if it may have to be left.
+async fn reach(shared: &Shared, push: Push) -> Result<(Link, Option<Address>), BackplaneError> {
     if shared.settings.cluster.is_some() {
-        return shared.cluster.dial_subscriber(&shared.settings, push).await;
+        return Ok((shared.cluster.dial_subscriber(&shared.settings, push).await?, None));
     }
-    dial(&shared.settings, Some(push)).await
+    let (link, address) = shared.route.connect(&shared.settings, Some(push)).await?;
+    Ok((link, Some(address)))
+}
+
+/// Ready when the primary is elsewhere; never in a Cluster, which has several.
+async fn left(shared: &Shared, address: Option<&Address>) -> BackplaneError {
+    match address {
+        Some(address) => shared.route.moved(&shared.settings, address, None).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Receives until the connection is over; says why. Nothing arrives on it afterwards.
-async fn run(shared: &Shared, mut link: Link, backoff: &mut Backoff) -> BackplaneError {
+async fn run(
+    shared: &Shared,
+    mut link: Link,
+    address: Option<&Address>,
+    backoff: &mut Backoff,
+) -> BackplaneError {
     shared.registry.connected();
     let (conn, traffic) = (link.conn(), link.traffic().clone());
     let error = tokio::select! {
@@ -53,6 +68,7 @@ async fn run(shared: &Shared, mut link: Link, backoff: &mut Backoff) -> Backplan
         () = link.ended() => lost("the connection was closed"),
         error = follow(shared, conn.clone(), backoff) => error,
         error = watch(shared, conn, &traffic) => error,
+        error = left(shared, address) => error,
         () = shared.deaf.notified() => lost("Redis does not deliver to it; it leads to another server"),
     };
     link.cut().await;
@@ -170,6 +186,9 @@ fn hand_over(shared: &Shared, member: &Arc<Member>, channel: &[u8], payload: &By
 }
 
 fn refusal(error: &redis::RedisError) -> BackplaneError {
+    if is_useless(error) {
+        return lost("the server is not ready, or the wrong one");
+    }
     if matches!(error.kind(), redis::ErrorKind::Server(_)) {
         let text = format!("Redis refuses a subscription: {error}; check the rights of the user");
         return BackplaneError::new(BackplaneErrorKind::Refused, text);
