@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod fleet;
 pub mod relay;
 pub mod secure;
+pub mod sentinel;
 pub mod sink;
 
 use std::io::{BufRead, BufReader, Write};
