@@ -79,7 +79,8 @@ impl Pair {
         for ticket in self.tickets {
             outcomes.push(ticket.await);
         }
-        println!("said {said}, lost at the other {}, {counters:?}", said - heard.len());
+        let lost = (0..said as u64).filter(|number| !heard.contains(number)).count();
+        println!("said {said}, lost at the other {lost}, {counters:?}");
         for (number, outcome) in outcomes.iter().enumerate() {
             // A server that is killed may have answered the publisher and not yet written to the subscribers.
             let last_words =
