@@ -147,8 +147,10 @@ impl Health {
         tracing::info!(?role, "connected to Redis");
         self.set(role, Link::Up);
         self.raise(RedisEvent::Connected(role));
-        if role == Role::Subscriber && std::mem::take(&mut self.lock().replacing) {
+        if role == Role::Subscriber && self.lock().replacing {
             self.raise(RedisEvent::SubscriberReplaced);
+            // Not before: until then no outage ends.
+            self.lock().replacing = false;
         }
     }
 
@@ -196,7 +198,12 @@ impl Health {
         if self.links.borrow().publisher != Link::Up || self.links.borrow().subscriber != Link::Up {
             return;
         }
-        let Some(outage) = self.lock().outage.take() else { return };
+        let mut inner = self.lock();
+        if inner.replacing {
+            return;
+        }
+        let Some(outage) = inner.outage.take() else { return };
+        drop(inner);
         let now = self.stats.snapshot();
         let (replayed, dropped, unknown) =
             (now.replayed - outage.replayed, now.dropped - outage.dropped, now.unknown - outage.unknown);

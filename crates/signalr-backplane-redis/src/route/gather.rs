@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     async fn after(millis: u64, answer: Result<u64, u64>) -> Result<u64, u64> {
-        tokio::time::sleep(Duration::from_millis(millis)).await;
+        tokio::time::timeout(Duration::from_millis(millis), std::future::pending::<()>()).await.ok();
         answer
     }
 
