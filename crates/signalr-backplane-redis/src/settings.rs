@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn what_this_version_cannot_do_is_refused_with_a_way_out() {
-        for text in ["localhost,protocol=resp2"] {
+        for text in ["localhost,protocol=resp2", "localhost,$SUBSCRIBE=other"] {
             let error = settings(text).expect_err(text);
             assert_eq!(error.kind(), BackplaneErrorKind::Config, "{text}");
             assert!(error.to_string().contains("is not supported by this version"), "{error}");
