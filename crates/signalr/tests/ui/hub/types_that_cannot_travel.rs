@@ -9,7 +9,7 @@ struct Opaque;
 
 #[hub]
 impl Chat {
-    fn take(&self, good: String, value: Opaque) {}
+    fn take(&self, good: u32, value: Opaque) {}
 
     fn give(&self) -> Opaque {
         Opaque
