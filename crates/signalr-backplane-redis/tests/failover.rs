@@ -12,7 +12,8 @@ use support::sentinel::Trio;
 use support::sink::Node;
 use support::{RedisServer, comes_true};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+/// A split vote makes the Sentinels wait for twice their failover time-out before they try again.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 mod conformance_on_sentinel {
     use super::Trio;

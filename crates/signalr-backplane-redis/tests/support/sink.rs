@@ -68,7 +68,7 @@ impl Node {
                 events.changed().await.expect("the backplane lives");
             }
         };
-        let reached = tokio::time::timeout(Duration::from_secs(20), reached).await;
+        let reached = tokio::time::timeout(Duration::from_secs(60), reached).await;
         assert!(reached.is_ok(), "the state is {:?}, not {state:?}", self.hub.state().current());
     }
 
@@ -82,7 +82,7 @@ impl Node {
                 }
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), found).await.expect("the event never came")
+        tokio::time::timeout(Duration::from_secs(60), found).await.expect("the event never came")
     }
 
     pub async fn subscribe(&self, topic: &Topic) -> Subscribed {
