@@ -1,56 +1,22 @@
 //! Which channels are wanted, and which are in force: the truth about subscriptions.
 //!
 //! Owns wishes and those who wait for them. It never talks to Redis: the subscriber takes batches of differences from
-//! here and reports what was confirmed. Wishes outlive connections; what is in force does not.
+//! here and reports what was confirmed ([`sync`]). Wishes outlive connections; what is in force does not.
+
+mod state;
+mod sync;
+mod wish;
 
 use crate::member::Member;
-use signalr_core::Subscribed;
+use state::{Phase, State};
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::Notify;
-
-/// Channels in one request.
-pub(crate) const BATCH: usize = 1000;
+use wish::Wish;
 
 pub(crate) struct Registry {
     state: RwLock<State>,
     changed: Notify,
-}
-
-struct State {
-    channels: HashMap<Arc<str>, Entry>,
-    dirty: VecDeque<Arc<str>>,
-    phase: Phase,
-    joined: Vec<Arc<Member>>,
-    probe: Option<Arc<str>>,
-}
-
-#[derive(Default)]
-struct Entry {
-    members: Vec<Arc<Member>>,
-    probe: bool,
-    in_force: bool,
-    dirty: bool,
-    waiting: Vec<Arc<Wish>>,
-}
-
-/// How the subscriber's connection is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    /// Being made, or its channels being asked for: wishes are waited for.
-    Connecting,
-    /// Everything wanted was confirmed at least once.
-    Live,
-    /// Lost, and the way back is not in sight: nobody waits.
-    Lost,
-}
-
-/// What is to be asked of Redis.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Batch {
-    pub(crate) subscribe: Vec<Arc<str>>,
-    pub(crate) unsubscribe: Vec<Arc<str>>,
 }
 
 /// Who gets what arrives on a channel.
@@ -59,14 +25,6 @@ pub(crate) enum Receivers {
     Probe,
     One(Arc<Member>),
     Some(Vec<Arc<Member>>),
-}
-
-/// Channels that somebody waits for.
-#[derive(Default)]
-pub(crate) struct Wish {
-    left: AtomicUsize,
-    lost: AtomicBool,
-    changed: Notify,
 }
 
 impl Registry {
@@ -189,160 +147,14 @@ impl Registry {
     pub(crate) async fn changed(&self) {
         self.changed.notified().await;
     }
-
-    /// A connection is there, and nothing is in force on it.
-    pub(crate) fn connected(&self) {
-        self.write().phase = Phase::Connecting;
-    }
-
-    /// The connection is lost, or could not be made: nothing is in force, and those who wait are told.
-    pub(crate) fn lost(&self) {
-        let mut state = self.write();
-        state.phase = Phase::Lost;
-        state.dirty.clear();
-        let State { channels, dirty, .. } = &mut *state;
-        channels.retain(|channel, entry| {
-            entry.in_force = false;
-            entry.dirty = entry.is_wanted();
-            // Others take a server for back when it listens to the channel of all: that comes last.
-            if entry.dirty && entry.members.iter().any(|member| member.all_channel() == &**channel) {
-                dirty.push_back(channel.clone());
-            } else if entry.dirty {
-                dirty.push_front(channel.clone());
-            }
-            for wish in entry.waiting.drain(..) {
-                wish.lose();
-            }
-            entry.dirty
-        });
-    }
-
-    /// What to ask next; `None` when all is in force, which makes the connection live.
-    pub(crate) fn batch(&self) -> Option<Batch> {
-        let mut state = self.write();
-        let mut batch = Batch::default();
-        while batch.subscribe.len() + batch.unsubscribe.len() < BATCH {
-            let Some(channel) = state.dirty.pop_front() else { break };
-            let Some(entry) = state.channels.get_mut(&channel) else { continue };
-            entry.dirty = false;
-            match (entry.is_wanted(), entry.in_force) {
-                (true, false) => batch.subscribe.push(channel),
-                (false, true) => {
-                    // From here on a new wish must be asked for again.
-                    entry.in_force = false;
-                    batch.unsubscribe.push(channel);
-                }
-                (true, true) => {}
-                (false, false) => {
-                    state.channels.remove(&channel);
-                }
-            }
-        }
-        if batch == Batch::default() {
-            state.phase = Phase::Live;
-            return None;
-        }
-        Some(batch)
-    }
-
-    /// Redis has confirmed a batch.
-    pub(crate) fn confirmed(&self, batch: &Batch) {
-        let mut state = self.write();
-        for channel in &batch.subscribe {
-            if let Some(entry) = state.channels.get_mut(channel) {
-                entry.in_force = true;
-                for wish in entry.waiting.drain(..) {
-                    wish.fulfil();
-                }
-            }
-        }
-        for channel in &batch.unsubscribe {
-            if state.channels.get(channel).is_some_and(|entry| !entry.is_wanted() && !entry.dirty) {
-                state.channels.remove(channel);
-            }
-        }
-    }
-}
-
-impl State {
-    fn want(&mut self, member: &Arc<Member>, channel: String, wish: &Arc<Wish>) {
-        let channel: Arc<str> = match self.channels.get_key_value(&*channel) {
-            Some((known, _)) => known.clone(),
-            None => channel.into(),
-        };
-        let entry = self.channels.entry(channel.clone()).or_default();
-        if !entry.members.iter().any(|other| Arc::ptr_eq(other, member)) {
-            entry.members.push(member.clone());
-        }
-        if entry.in_force {
-            return;
-        }
-        if self.phase == Phase::Lost {
-            wish.lose();
-        } else {
-            wish.left.fetch_add(1, Ordering::AcqRel);
-            entry.waiting.push(wish.clone());
-        }
-        self.touch(&channel);
-    }
-
-    /// Notes that a channel may differ from what is in force.
-    fn touch(&mut self, channel: &Arc<str>) {
-        let Some(entry) = self.channels.get_mut(channel) else { return };
-        if !entry.is_wanted() {
-            // Nobody wants it any more; whoever still waits has taken the wish back.
-            for wish in entry.waiting.drain(..) {
-                wish.fulfil();
-            }
-        }
-        if !std::mem::replace(&mut entry.dirty, true) {
-            self.dirty.push_back(channel.clone());
-        }
-    }
-}
-
-impl Entry {
-    fn is_wanted(&self) -> bool {
-        self.probe || !self.members.is_empty()
-    }
-}
-
-impl Wish {
-    fn fulfil(&self) {
-        self.left.fetch_sub(1, Ordering::AcqRel);
-        self.changed.notify_waiters();
-    }
-
-    fn lose(&self) {
-        self.lost.store(true, Ordering::Release);
-        self.changed.notify_waiters();
-    }
-
-    fn outcome(&self) -> Option<Subscribed> {
-        if self.lost.load(Ordering::Acquire) {
-            return Some(Subscribed::Pending);
-        }
-        (self.left.load(Ordering::Acquire) == 0).then_some(Subscribed::InForce)
-    }
-
-    /// Ready when all channels are in force, or the connection is lost. Cancel safe.
-    pub(crate) async fn settled(&self) -> Subscribed {
-        loop {
-            let mut changed = std::pin::pin!(self.changed.notified());
-            changed.as_mut().enable();
-            if let Some(outcome) = self.outcome() {
-                return outcome;
-            }
-            changed.await;
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::sync::Batch;
     use super::*;
     use crate::wire::{Channels, Codec};
-    use signalr_core::{BackplaneMessage, BackplaneSink, Topic};
+    use signalr_core::{BackplaneMessage, BackplaneSink, Subscribed, Topic};
 
     struct Deaf;
 

@@ -1,0 +1,98 @@
+//! The publisher: what everything is published on, one connection or, in a Cluster, one to each owner of slots.
+//!
+//! Owns dialling without an end, and trials after failures. The life of one connection is [`session`]'s; what Redis'
+//! answers mean is read in [`replies`]; what is done regularly (the probe, counting the fleet, replays) is in
+//! [`upkeep`]. Order and outage rules are the lane's; which connection a channel takes is the fan's.
+
+mod replies;
+mod session;
+mod upkeep;
+
+use crate::backoff::Backoff;
+use crate::breaker::{Breaker, Change};
+use crate::engine::Shared;
+use crate::fan::Fan;
+use crate::health::{RedisEvent, Role};
+use crate::pulse::STEP;
+use crate::settings::Address;
+use redis::aio::MultiplexedConnection;
+use redis::{ErrorKind, ServerErrorKind};
+use session::Session;
+use signalr_core::{BackplaneError, BackplaneErrorKind};
+use std::sync::Arc;
+use tokio::time::{Interval, MissedTickBehavior};
+
+/// Keeps a connection for publishing, for ever.
+pub(crate) async fn supervise(shared: Arc<Shared>) {
+    let mut backoff = Backoff::new(shared.settings.retry);
+    let mut breaker = Breaker::default();
+    loop {
+        let error = match reach(&shared).await {
+            Ok((fan, address)) => {
+                backoff.reset();
+                Session::new(&shared, fan, &mut breaker).run(address).await
+            }
+            Err(error) => {
+                shared.health.lost(Role::Publisher, error.clone());
+                error
+            }
+        };
+        tracing::debug!(%error, "the publisher starts anew");
+        tell(&shared, breaker.failed());
+        tokio::time::sleep(breaker.pause(backoff.pause())).await;
+    }
+}
+
+/// The connections, and where the one is that may have to be left.
+async fn reach(shared: &Shared) -> Result<(Fan, Option<Address>), BackplaneError> {
+    if shared.settings.cluster.is_some() {
+        return Ok((shared.cluster.dial_masters(&shared.settings).await?, None));
+    }
+    let (link, address) = shared.route.connect(&shared.settings, None).await?;
+    Ok((Fan::single(&shared.settings, link), Some(address)))
+}
+
+/// Ready when the primary is elsewhere; never in a Cluster, which has several.
+async fn left(shared: &Shared, address: Option<&Address>, conn: MultiplexedConnection) -> BackplaneError {
+    match address {
+        Some(address) => shared.route.moved(&shared.settings, address, Some(conn)).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn tell(shared: &Shared, change: Option<Change>) {
+    match change {
+        Some(Change::Opened) => shared.health.breaker(RedisEvent::BreakerOpened),
+        Some(Change::Closed) => shared.health.breaker(RedisEvent::BreakerClosed),
+        None => {}
+    }
+}
+
+/// Steps that are never made up for: see `pulse`.
+pub(crate) fn ticks() -> Interval {
+    let mut ticks = tokio::time::interval(STEP);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+pub(crate) fn lost(why: &'static str) -> BackplaneError {
+    BackplaneError::new(BackplaneErrorKind::Unavailable, format!("the connection to Redis was lost: {why}"))
+}
+
+/// Whether an error says that this is the wrong server, or one that is not ready.
+pub(crate) fn is_useless(error: &redis::RedisError) -> bool {
+    use ServerErrorKind::{BusyLoading, ClusterDown, MasterDown, Moved, ReadOnly};
+    let ErrorKind::Server(kind) = error.kind() else { return false };
+    matches!(kind, BusyLoading | ClusterDown | MasterDown | Moved | ReadOnly)
+}
+
+fn refusal(error: &redis::RedisError) -> BackplaneError {
+    if is_useless(error) {
+        return BackplaneError::new(
+            BackplaneErrorKind::Unavailable,
+            format!("Redis takes no messages now: {error}; another server is being looked for"),
+        );
+    }
+    let text = format!("Redis refuses to publish: {error}; check the rights of the user");
+    BackplaneError::new(BackplaneErrorKind::Refused, text)
+}

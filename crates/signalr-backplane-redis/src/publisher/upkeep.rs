@@ -1,0 +1,81 @@
+//! What the publisher does regularly while its connection lives.
+//!
+//! Owns the questions that nobody waits for (the probe, the sizes of fleets, the owners of slots) and the moment at which
+//! kept messages are published. Answers are read in `replies`.
+
+use super::lost;
+use super::session::{Flight, Session};
+use redis::Pipeline;
+use signalr_core::BackplaneError;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long kept messages wait for the rest of the fleet to come back.
+const GRACE: Duration = Duration::from_secs(2);
+
+impl Session<'_> {
+    /// What has to be done regularly; an error means that the connection is dead.
+    pub(super) fn step(&mut self) -> Option<BackplaneError> {
+        self.steps += 1;
+        if self.fan.step() {
+            return Some(lost("no answer in time"));
+        }
+        if self.steps.is_multiple_of(self.period) {
+            self.probe();
+        }
+        self.ask_census();
+        let now = Instant::now();
+        self.shared.lane.expire(now);
+        self.shared.health.refresh();
+        self.replay(now);
+        self.end_outage();
+        None
+    }
+
+    fn probe(&mut self) {
+        if let Some(channel) = self.shared.registry.probe() {
+            let mut pipeline = Pipeline::new();
+            pipeline.cmd(&self.shared.settings.commands.publish).arg(&*channel).arg("");
+            self.ask(self.fan.place(channel.as_bytes()), pipeline, Flight::Probe);
+        }
+        if self.fan.table().is_some() {
+            let mut pipeline = Pipeline::new();
+            pipeline.cmd(&self.shared.settings.commands.cluster).arg("SLOTS");
+            self.ask_all(&pipeline, Flight::Table);
+        }
+    }
+
+    /// Asks for the sizes of the hubs' fleets, to know when they are complete again after an outage.
+    fn ask_census(&mut self) {
+        let members = self.shared.registry.joined();
+        let Some(pubsub) = &self.shared.settings.commands.pubsub else { return };
+        if members.is_empty() {
+            return;
+        }
+        let mut pipeline = Pipeline::new();
+        let question = pipeline.cmd(pubsub).arg("NUMSUB");
+        for member in &members {
+            question.arg(member.all_channel());
+        }
+        self.ask_all(&pipeline, |answers| Flight::Census(members, answers));
+    }
+
+    /// Publishes what was kept once the rest of the fleet has had its time to come back.
+    fn replay(&mut self, now: Instant) {
+        if !self.shared.lane.may_replay() {
+            self.back_since = None;
+            return;
+        }
+        match self.back_since {
+            None => self.back_since = Some(now),
+            Some(since) if now.duration_since(since) >= GRACE => self.shared.lane.replay(now),
+            Some(_) => {}
+        }
+    }
+
+    pub(super) fn end_outage(&self) {
+        if self.shared.health.in_outage() && self.shared.lane.is_settled() {
+            self.shared.health.settled();
+        }
+    }
+}

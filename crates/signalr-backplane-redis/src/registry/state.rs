@@ -1,0 +1,79 @@
+//! What the registry knows of each channel.
+//!
+//! Owns the entries and the list of those that may differ from what is in force on the connection.
+
+use super::wish::Wish;
+use crate::member::Member;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+pub(super) struct State {
+    pub(super) channels: HashMap<Arc<str>, Entry>,
+    pub(super) dirty: VecDeque<Arc<str>>,
+    pub(super) phase: Phase,
+    pub(super) joined: Vec<Arc<Member>>,
+    pub(super) probe: Option<Arc<str>>,
+}
+
+#[derive(Default)]
+pub(super) struct Entry {
+    pub(super) members: Vec<Arc<Member>>,
+    pub(super) probe: bool,
+    pub(super) in_force: bool,
+    pub(super) dirty: bool,
+    pub(super) waiting: Vec<Arc<Wish>>,
+}
+
+/// How the subscriber's connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Being made, or its channels being asked for: wishes are waited for.
+    Connecting,
+    /// Everything wanted was confirmed at least once.
+    Live,
+    /// Lost, and the way back is not in sight: nobody waits.
+    Lost,
+}
+
+impl State {
+    pub(super) fn want(&mut self, member: &Arc<Member>, channel: String, wish: &Arc<Wish>) {
+        let channel: Arc<str> = match self.channels.get_key_value(&*channel) {
+            Some((known, _)) => known.clone(),
+            None => channel.into(),
+        };
+        let entry = self.channels.entry(channel.clone()).or_default();
+        if !entry.members.iter().any(|other| Arc::ptr_eq(other, member)) {
+            entry.members.push(member.clone());
+        }
+        if entry.in_force {
+            return;
+        }
+        if self.phase == Phase::Lost {
+            wish.lose();
+        } else {
+            wish.expect();
+            entry.waiting.push(wish.clone());
+        }
+        self.touch(&channel);
+    }
+
+    /// Notes that a channel may differ from what is in force.
+    pub(super) fn touch(&mut self, channel: &Arc<str>) {
+        let Some(entry) = self.channels.get_mut(channel) else { return };
+        if !entry.is_wanted() {
+            // Nobody wants it any more; whoever still waits has taken the wish back.
+            for wish in entry.waiting.drain(..) {
+                wish.fulfil();
+            }
+        }
+        if !std::mem::replace(&mut entry.dirty, true) {
+            self.dirty.push_back(channel.clone());
+        }
+    }
+}
+
+impl Entry {
+    pub(super) fn is_wanted(&self) -> bool {
+        self.probe || !self.members.is_empty()
+    }
+}
