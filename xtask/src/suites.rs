@@ -237,6 +237,9 @@ fn add_clusters(suites: &mut Vec<Suite>, folder: &Path) {
         if topic.contains("mixed") {
             needs.push(Need::DotnetPeer);
         }
+        if topic == "elastic" {
+            needs.push(Need::Haproxy);
+        }
         suites.push(Suite {
             name: format!("cluster-{topic}"),
             about: format!("several servers on one Redis: integration-tests/js/cluster/{file}"),

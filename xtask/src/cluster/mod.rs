@@ -57,6 +57,8 @@ enum Run {
     Mixed,
     /// Redis' bad days, in fleets of its own
     Faults,
+    /// From 2 servers to 12 and back, in a fleet of its own
+    Elastic,
 }
 
 /// The command.
@@ -74,6 +76,10 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     match options.run {
         Some(Run::Mixed) => return node_suite(&workspace, "cluster/mixed.test.mjs", env),
         Some(Run::Faults) => return faults(&workspace, env),
+        Some(Run::Elastic) => {
+            met(Need::Haproxy, &workspace)?;
+            return node_suite(&workspace, "cluster/elastic.test.mjs", env);
+        }
         Some(Run::Targets) | None => {}
     }
     let fleet = Fleet::start(&workspace, options, &env)?;
