@@ -106,7 +106,7 @@ async fn drive(driver: impl Future<Output = ()>) {
 }
 
 /// A name is for people who look at the server; a server that has no such command works all the same.
-async fn name_client(conn: &mut MultiplexedConnection, name: &str) {
+pub(crate) async fn name_client(conn: &mut MultiplexedConnection, name: &str) {
     let named: Result<(), RedisError> = redis::cmd("CLIENT").arg("SETNAME").arg(name).query_async(conn).await;
     if let Err(error) = named {
         tracing::debug!(%error, "the connection could not be given a name");
@@ -114,7 +114,7 @@ async fn name_client(conn: &mut MultiplexedConnection, name: &str) {
 }
 
 /// Whether the server will say the same next time, and what to do about it.
-fn refused(settings: &Settings, error: &RedisError) -> BackplaneError {
+pub(crate) fn refused(settings: &Settings, error: &RedisError) -> BackplaneError {
     use redis::{ErrorKind, ServerErrorKind};
     let place = place(&settings.host, settings.port);
     let (kind, advice) = match error.kind() {

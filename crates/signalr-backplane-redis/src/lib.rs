@@ -38,6 +38,7 @@
 //! | a wrong password and missing rights are errors that do not count as transient, and show no password | `a_wrong_password_is_refused_and_shown_to_nobody`, `no_password_is_logged`, `missing_rights_are_refused_until_they_are_granted` |
 //! | all of the contract also without the commands that restricted services lack; what is disabled is never sent | `tests/restricted.rs`, `what_the_command_map_disables_is_never_sent` |
 //! | connections go over a Unix socket or an application's own streams if so configured, the pool's too | `a_unix_socket_is_a_way_to_redis`, `streams_come_from_the_applications_factory`, `the_pool_goes_the_same_way` |
+//! | keyed work is served by deadpool-redis where its manager can do it, sized and timed by the options | `the_pool_works_with_keys_on_the_same_redis`, `the_pool_is_sized_timed_and_named_by_the_options` |
 //! | on a Redis Cluster too, every rule of the contract; tickets count the subscribers of one node only | `tests/cluster_conformance.rs` |
 //! | each channel is published on the owner of its slot; subscribers are counted on all nodes | `each_channel_is_published_on_the_owner_of_its_slot`, `receivers_are_counted_on_all_nodes` |
 //! | a slot that moves costs nothing; a node that dies or hangs costs what was counted, and the others serve its channels | `a_slot_that_moves_while_messages_are_published_costs_nothing`, `a_node_that_is_killed_costs_what_was_counted_and_is_used_again_when_it_is_back`, `a_node_that_hangs_is_noticed_and_done_without`, `a_subscriber_whose_node_dies_goes_on_at_another_one` |
@@ -65,8 +66,11 @@
 //! Two per server process, for all hubs (in a Cluster the publisher has one per owner of slots): the subscriber carries
 //! nothing but subscriptions, the publisher everything else. Both are watched by their traffic and by a probe, dialled
 //! again without an end, and need RESP3 (Redis 6 or newer). [`RedisBackplane::pool`] is for an application's own work with keys.
+//! deadpool-redis makes and keeps its connections, wherever they are plain TCP or Unix sockets to a server that has `PING`
+//! and `UNWATCH`, by which it tests them (a user without the right to one of them gets a new connection each time); with
+//! Sentinel or several endpoints it is given the primary. Else the pool's connections are dialled as the backplane's own.
 //!
-//! Every connection, the pool's included, is made in one way: TCP, a Unix socket or a stream of the application's
+//! Every connection, those of deadpool-redis apart, is made in one way: TCP, a Unix socket or a stream of the application's
 //! ([`connection_factory`](options::RedisOptionsBuilder::connection_factory)), TLS over it if `ssl` is set, then the login.
 //! TLS is rustls with *ring*, whatever else the process has installed; sessions are never resumed, so that certificates
 //! are judged each time. A refused login is tried again like everything else, because rights may be granted later.

@@ -5,6 +5,7 @@
 
 use crate::options::{ConnectionFactory, Endpoint, RedisOptions, Stream};
 use crate::tls::Tls;
+use redis::io::tcp::TcpSettings;
 use signalr_core::{BackplaneError, BackplaneErrorKind};
 use socket2::{SockRef, TcpKeepalive};
 use std::fmt;
@@ -31,6 +32,19 @@ impl Transport {
             factory: options.connection_factory().cloned(),
             tls: options.ssl().then(|| Tls::new(options)).transpose()?,
         })
+    }
+
+    /// Whether streams are nothing but TCP or Unix sockets in clear.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.factory.is_none() && self.tls.is_none()
+    }
+
+    /// How sockets are set up, for those who open them themselves.
+    pub(crate) fn tcp(&self) -> TcpSettings {
+        let settings = TcpSettings::default().set_nodelay(true).set_keepalive(keep_alive(self.keep_alive));
+        #[cfg(target_os = "linux")]
+        let settings = settings.set_user_timeout(USER_TIMEOUT);
+        settings
     }
 
     /// Opens a stream. Port 0 stands for a Unix socket, with its path as the host. Cancel safe.
@@ -84,11 +98,14 @@ fn endpoint(host: &str, port: u16) -> Endpoint {
     }
 }
 
-fn tune(stream: &TcpStream, keep_alive: Duration) -> io::Result<()> {
+fn keep_alive(idle: Duration) -> TcpKeepalive {
+    TcpKeepalive::new().with_time(idle).with_interval((idle / 4).max(Duration::from_secs(1)))
+}
+
+fn tune(stream: &TcpStream, idle: Duration) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
-    let interval = (keep_alive / 4).max(Duration::from_secs(1));
-    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(keep_alive).with_interval(interval))?;
+    socket.set_tcp_keepalive(&keep_alive(idle))?;
     #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
     Ok(())

@@ -125,6 +125,8 @@ async fn a_killed_primary_is_replaced_by_the_one_that_sentinel_names() {
     let mut pair = Pair::join(trio.node().await, trio.node().await).await;
     let (node, mut events) = (trio.node().await, pair.a.backplane.events());
     pair.talk_while(passing(Duration::from_millis(1500))).await;
+    drop(node.pool().get().await.unwrap());
+    let before = node.pool().deadpool().await.unwrap().expect("deadpool-redis goes where Sentinel points");
     trio.primary.kill();
     let killed = Instant::now();
     pair.talk_while(restored(&mut events)).await;
@@ -135,6 +137,8 @@ async fn a_killed_primary_is_replaced_by_the_one_that_sentinel_names() {
     // The pool has moved too.
     let mut connection = node.pool().get().await.unwrap();
     redis::cmd("SET").arg("key").arg(7).exec_async(&mut connection).await.unwrap();
+    assert!(before.is_closed(), "nobody goes on with the old primary");
+    assert_eq!(node.pool().deadpool().await.unwrap().expect("a new one").status().size, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,7 +4,7 @@
 
 mod support;
 
-use signalr_backplane_redis::{RedisBackplane, RedisEvent, deadpool_redis::redis};
+use signalr_backplane_redis::{RedisBackplane, RedisEvent, RedisOptions, deadpool_redis::redis};
 use signalr_core::{BackplaneState, Outcome, Topic};
 use std::time::{Duration, Instant};
 use support::fleet::RedisFleet;
@@ -66,8 +66,39 @@ async fn the_pool_works_with_keys_on_the_same_redis() {
     let backplane = fleet.node().await;
     let mut connection = backplane.pool().get().await.unwrap();
     redis::cmd("SET").arg("key").arg(7).exec_async(&mut connection).await.unwrap();
+    // Other libraries may use the pool of deadpool-redis that stands behind it.
+    let standard = backplane.pool().deadpool().await.unwrap().expect("a pool of deadpool-redis");
+    drop(connection);
+    let mut connection = standard.get().await.unwrap();
     let value: u32 = redis::cmd("GET").arg("key").query_async(&mut connection).await.unwrap();
     assert_eq!(value, 7);
     drop(connection);
-    assert_eq!(backplane.pool().status().size, 1);
+    assert_eq!((backplane.pool().status().size, standard.status().max_size), (1, 8));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_pool_is_sized_timed_and_named_by_the_options() {
+    let mut server = RedisServer::start();
+    let options = RedisOptions::parse(&server.url()).unwrap().to_builder();
+    let options =
+        options.pool_size(1).async_timeout(Duration::from_millis(300)).client_name("me").default_database(3);
+    let backplane = RedisBackplane::new(options.build().unwrap()).await.unwrap();
+    let mut connection = backplane.pool().get().await.unwrap();
+    let who: String = redis::cmd("CLIENT").arg("INFO").query_async(&mut connection).await.unwrap();
+    assert!(who.contains(" name=me ") && who.contains(" db=3 "), "{who}");
+    let full = backplane.pool().get().await.unwrap_err();
+    assert_eq!((full.is_transient(), backplane.pool().status().size), (true, 1), "{full}");
+    server.freeze();
+    let hung = redis::cmd("GET").arg("key").query_async::<Option<u32>>(&mut connection).await.unwrap_err();
+    assert!(hung.is_timeout(), "{hung}");
+    server.thaw();
+    drop(connection);
+    server.kill();
+    let away = backplane.pool().get().await.unwrap_err();
+    assert!(away.is_transient() && away.to_string().contains("cannot be reached"), "{away}");
+    server.restart();
+    let since = Instant::now();
+    while backplane.pool().get().await.is_err() {
+        assert!(since.elapsed() < PATIENCE, "the pool has not come back");
+    }
 }

@@ -75,6 +75,7 @@ async fn what_the_command_map_disables_is_never_sent() {
         drop(node.backplane.pool().get().await.unwrap());
     }
     assert_eq!(node.backplane.pool().status().size, 1, "connections are used again without a PING");
+    assert!(node.backplane.pool().deadpool().await.unwrap().is_none(), "deadpool-redis would send PING");
     assert!(comes_true(PATIENCE, || node.log.len() == 10).await);
     let errors = |text: &str| server.0.ask_all(&["AUTH token", text]).join("\n");
     let before = errors("SECRETINFO errorstats");
@@ -171,6 +172,9 @@ async fn a_unix_socket_is_a_way_to_redis() {
     assert_eq!(node.say(&topic, 1).await, Ok(Outcome::Receivers(1)));
     assert!(comes_true(PATIENCE, || node.log.len() == 1).await);
     drop(node.backplane.pool().get().await.unwrap());
+    let standard =
+        node.backplane.pool().deadpool().await.unwrap().expect("deadpool-redis knows Unix sockets");
+    assert_eq!(standard.status().size, 1);
     let mut events = node.backplane.events();
     server.kill();
     let failed = Node::raises(

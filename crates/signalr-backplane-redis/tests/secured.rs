@@ -193,6 +193,7 @@ async fn the_pool_goes_the_same_way() {
         assert_eq!(read, value);
     }
     assert_eq!(backplane.pool().status().size, 1, "one connection was used again");
+    assert!(backplane.pool().deadpool().await.unwrap().is_none(), "certificates are judged by ourselves");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -134,6 +134,12 @@ impl Route {
         self.known.borrow().address.clone()
     }
 
+    /// Whether the server of this connection says that it is primary, or nobody says otherwise where it cannot be asked.
+    /// As slow as the connection's own time-out.
+    pub(crate) async fn is_primary(&self, conn: &mut MultiplexedConnection) -> bool {
+        self.check.ask(conn).await == Role::Primary
+    }
+
     async fn connect_to(
         &self,
         settings: &Settings,
