@@ -17,7 +17,7 @@ export async function within(promise, what, limit = LIMIT_MS) {
 }
 
 /** Asks again and again until `probe()` gives a truthy value, and resolves with that. */
-export async function poll(probe, what) {
+export async function poll(probe, what, limit = LIMIT_MS) {
   let over = false;
   const ask = async () => {
     while (!over) {
@@ -28,7 +28,7 @@ export async function poll(probe, what) {
     return undefined;
   };
   try {
-    return await within(ask(), what);
+    return await within(ask(), what, limit);
   } finally {
     over = true;
   }

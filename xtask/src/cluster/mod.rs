@@ -40,6 +40,9 @@ pub(crate) struct Options {
     /// Run this suite, then end; without it all runs until Ctrl-C
     #[arg(long, value_enum, value_name = "SUITE")]
     run: Option<Run>,
+    /// How long the suite `soak` lasts
+    #[arg(long, default_value_t = 60, value_name = "N")]
+    seconds: u64,
 }
 
 /// A kind of Redis that can be started here.
@@ -59,6 +62,8 @@ enum Run {
     Faults,
     /// From 2 servers to 12 and back, in a fleet of its own
     Elastic,
+    /// Mixed load for `--seconds`, in a fleet of its own, with ASP.NET Core if it can be had
+    Soak,
 }
 
 /// The command.
@@ -80,6 +85,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
             met(Need::Haproxy, &workspace)?;
             return node_suite(&workspace, "cluster/elastic.test.mjs", env);
         }
+        Some(Run::Soak) => return soak(&workspace, options.seconds, env),
         Some(Run::Targets) | None => {}
     }
     let fleet = Fleet::start(&workspace, options, &env)?;
@@ -224,12 +230,26 @@ fn build_peer(workspace: &Workspace) -> Result<PathBuf> {
     Ok(workspace.target.join("debug/peer"))
 }
 
-fn node_suite(workspace: &Workspace, file: &str, mut env: Env) -> Result<bool> {
+/// As long as it is told to, and with the reference in its fleet if there is one.
+fn soak(workspace: &Workspace, seconds: u64, mut env: Env) -> Result<bool> {
+    match Need::DotnetPeer.ensure(workspace)? {
+        Ok(found) => env.extend(found),
+        Err(missing) => println!("  without ASP.NET Core, because {}", missing.because),
+    }
+    env.push(("SIGNALR_SOAK_SECONDS".to_owned(), seconds.to_string()));
+    node_suite_within(workspace, "cluster/soak.test.mjs", env, BUDGET + Duration::from_secs(seconds))
+}
+
+fn node_suite(workspace: &Workspace, file: &str, env: Env) -> Result<bool> {
+    node_suite_within(workspace, file, env, BUDGET)
+}
+
+fn node_suite_within(workspace: &Workspace, file: &str, mut env: Env, budget: Duration) -> Result<bool> {
     env.extend(met(Need::NodePackages, workspace)?);
     let node = variable(&env, "SIGNALR_NODE").unwrap_or_else(|_| "node".into());
     let mut command = Command::new(node);
     command.args(["--test", "--test-reporter=spec", file]).current_dir(workspace.js());
-    suite(workspace, file, command, env)
+    suite(workspace, file, command, env, budget)
 }
 
 fn faults(workspace: &Workspace, env: Env) -> Result<bool> {
@@ -244,18 +264,25 @@ fn faults(workspace: &Workspace, env: Env) -> Result<bool> {
         "--nocapture",
     ]);
     command.current_dir(&workspace.root);
-    suite(workspace, "cluster_faults", command, env)
+    suite(workspace, "cluster_faults", command, env, BUDGET)
 }
 
-fn suite(workspace: &Workspace, name: &str, mut command: Command, env: Env) -> Result<bool> {
+fn suite(
+    workspace: &Workspace,
+    name: &str,
+    mut command: Command,
+    env: Env,
+    budget: Duration,
+) -> Result<bool> {
     command.envs(env);
     let log = workspace.scratch().join("logs").join(format!("cluster.{}.log", name.replace('/', "-")));
-    let budget = Duration::from_secs(900);
     let outcome = Job { name: name.to_owned(), command, budget, log: Some(log) }.run()?;
     println!("{}", process::tail(&outcome.output, 60));
     println!("{name}: {} in {:.1} s", outcome.ending.describe(budget), outcome.took.as_secs_f64());
     Ok(outcome.ending.is_success())
 }
 
+/// How long a suite may take.
+const BUDGET: Duration = Duration::from_secs(900);
 /// A folder's name is this and the process id.
 const FOLDER: &str = "cluster-";
