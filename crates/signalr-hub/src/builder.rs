@@ -2,18 +2,17 @@
 //!
 //! Owns the traits over closures of up to 12 arguments; what they are called with is in `definition`.
 
+use crate::arguments::{HubArgument, HubArguments};
 use crate::context::Context;
 use crate::definition::{Hub, HubDefinition};
 use crate::error::{HubError, HubResult};
 use futures_core::Stream;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
-use signalr_protocol::FromArguments;
 use std::borrow::Cow;
 use std::future::Future;
 
-/// Builds a hub from closures. Every closure gets the [`Context`] first, then the client's arguments, and returns a
-/// future of [`HubResult`].
+/// Builds a hub from closures. Every closure gets the [`Context`] first, then the client's arguments, streams of
+/// the client ([`ClientStream`](crate::ClientStream)) among them, and returns a future of [`HubResult`].
 #[derive(Debug)]
 pub struct HubBuilder {
     definition: HubDefinition,
@@ -32,7 +31,7 @@ impl HubBuilder {
 
     /// Adds a method: `|cx: Context, a: A, b: B| async move { Ok(result) }`.
     #[must_use]
-    pub fn method<A: FromArguments, F: MethodHandler<A>>(mut self, name: &str, method: F) -> Self {
+    pub fn method<A: HubArguments, F: MethodHandler<A>>(mut self, name: &str, method: F) -> Self {
         self.definition.async_method(name, move |context, arguments| method.call(context, arguments));
         self
     }
@@ -40,7 +39,7 @@ impl HubBuilder {
     /// Adds a streaming method: `|cx: Context, a: A| async move { Ok(stream) }`, where the stream's items are
     /// [`HubResult`]s.
     #[must_use]
-    pub fn stream<A: FromArguments, F: StreamHandler<A>>(mut self, name: &str, method: F) -> Self {
+    pub fn stream<A: HubArguments, F: StreamHandler<A>>(mut self, name: &str, method: F) -> Self {
         self.definition.stream_method(name, move |context, arguments, sink| {
             let stream = method.call(context, arguments);
             async move {
@@ -87,7 +86,7 @@ impl Hub for HubBuilder {
 #[diagnostic::on_unimplemented(
     message = "this closure cannot be a hub method",
     label = "expected `|cx: Context, a: A, ...| async move {{ Ok(result) }}`",
-    note = "up to 12 arguments that can be deserialised, and a future of `HubResult<T>` where `T` can be serialised"
+    note = "up to 12 arguments that can be deserialised or are `ClientStream`s, and a future of `HubResult<T>` where `T` can be serialised"
 )]
 pub trait MethodHandler<A>: Send + Sync + 'static {
     /// What the method answers with.
@@ -124,7 +123,7 @@ macro_rules! closures {
             Fun: Fn(Context, $($name),*) -> Fut + Send + Sync + 'static,
             Fut: Future<Output = HubResult<Res>> + Send + 'static,
             Res: Serialize + Send + 'static,
-            $($name: DeserializeOwned + Send + 'static,)*
+            $($name: HubArgument,)*
         {
             type Result = Res;
             type Future = Fut;
@@ -141,7 +140,7 @@ macro_rules! closures {
             Fut: Future<Output = HubResult<Str>> + Send + 'static,
             Str: Stream<Item = HubResult<Res>> + Send + 'static,
             Res: Serialize + Send + 'static,
-            $($name: DeserializeOwned + Send + 'static,)*
+            $($name: HubArgument,)*
         {
             type Item = Res;
             type Stream = Str;

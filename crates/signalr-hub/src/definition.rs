@@ -3,13 +3,14 @@
 //! Owns the method table and how arguments are bound before a call. Filled by `#[hub]` or by
 //! [`HubBuilder`](crate::HubBuilder); read by the dispatcher.
 
-use crate::context::Context;
+use crate::arguments::{HubArguments, OpenedStreams};
+use crate::context::{Context, Slot};
 use crate::error::{HubError, HubResult};
 use crate::reply::Reply;
 use crate::stream::StreamSink;
 use futures_util::FutureExt;
 use serde::Serialize;
-use signalr_protocol::{Arguments, BindError, FromArguments, ProtocolError};
+use signalr_protocol::{Arguments, BindError, ProtocolError};
 use std::any::TypeId;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -54,15 +55,26 @@ pub(crate) struct Call<'a> {
     pub(crate) deferred: Option<ProtocolError>,
     pub(crate) id: Option<&'a str>,
     pub(crate) method: &'a Arc<Method>,
+    /// Where the streams go that the method takes.
+    pub(crate) streams: &'a mut OpenedStreams,
 }
 
 impl Call<'_> {
-    fn bind<A: FromArguments>(&mut self) -> Result<A, CallFault> {
-        let arguments = self.arguments.decode()?;
+    fn bind<A: HubArguments>(&mut self) -> Result<A, CallFault> {
+        let arguments = A::bind(self.arguments, self.streams)?;
         match self.deferred.take() {
             Some(error) => Err(CallFault::Protocol(error)),
             None => Ok(arguments),
         }
+    }
+
+    /// The context of this call. Calls that take streams hold no slot.
+    fn enter(&self) -> (Context, Option<Arc<Slot>>) {
+        if self.method.streams > 0 {
+            return (self.context.clone(), None);
+        }
+        let (context, slot) = self.context.with_slot();
+        (context, Some(slot))
     }
 
     fn reply(&self) -> Reply {
@@ -81,6 +93,8 @@ pub(crate) enum Run {
 pub(crate) struct Method {
     pub(crate) name: Box<str>,
     pub(crate) run: Run,
+    /// How many streams from the client it takes.
+    pub(crate) streams: usize,
     /// Binds without calling: binding failures come before everything else (B-7.3).
     pub(crate) check: fn(Arguments<'_>) -> Result<(), BindError>,
 }
@@ -134,7 +148,7 @@ impl HubDefinition {
     }
 
     /// Adds a method that answers at once, without a future of its own.
-    pub fn sync_method<A: FromArguments, R: Serialize + Send + 'static>(
+    pub fn sync_method<A: HubArguments, R: Serialize + Send + 'static>(
         &mut self,
         name: &str,
         method: impl Fn(&Context, A) -> HubResult<R> + Send + Sync + 'static,
@@ -144,11 +158,13 @@ impl HubDefinition {
             let result = catch_unwind(AssertUnwindSafe(|| method(call.context, arguments)))
                 .unwrap_or_else(|panic| Err(HubError::panicked(&*panic)));
             if call.id.is_some() && !call.context.inner.connection.has_room() {
-                let (context, slot) = call.context.with_slot();
+                let (context, slot) = call.enter();
                 let reply = Reply::new(context, call.id, call.method.clone());
                 let work: BoxFuture<()> = Box::pin(async move {
                     reply.complete(result).await;
-                    slot.release();
+                    if let Some(slot) = slot {
+                        slot.release();
+                    }
                 });
                 return Ok(Some(work));
             }
@@ -164,13 +180,13 @@ impl HubDefinition {
         name: &str,
         method: impl Fn(Context, A) -> F + Send + Sync + 'static,
     ) where
-        A: FromArguments,
+        A: HubArguments,
         R: Serialize + Send + 'static,
         F: Future<Output = HubResult<R>> + Send + 'static,
     {
         let run = move |mut call: Call<'_>| {
             let arguments = call.bind::<A>()?;
-            let (context, slot) = call.context.with_slot();
+            let (context, slot) = call.enter();
             let reply = Reply::new(context.clone(), call.id, call.method.clone());
             let started = catch_unwind(AssertUnwindSafe(|| method(context, arguments)));
             let future: BoxFuture<()> = Box::pin(async move {
@@ -180,7 +196,9 @@ impl HubDefinition {
                 };
                 reply.complete(result.unwrap_or_else(|panic| Err(HubError::panicked(&*panic)))).await;
                 // Hub code may have kept a copy of the context: the slot is given back here, not when that is dropped.
-                slot.release();
+                if let Some(slot) = slot {
+                    slot.release();
+                }
             });
             Ok(Some(future))
         };
@@ -193,7 +211,7 @@ impl HubDefinition {
         name: &str,
         method: impl Fn(Context, A, StreamSink) -> F + Send + Sync + 'static,
     ) where
-        A: FromArguments,
+        A: HubArguments,
         F: Future<Output = ()> + Send + 'static,
     {
         let run = move |mut call: Call<'_>, sink: StreamSink| {
@@ -239,9 +257,9 @@ impl HubDefinition {
         self.exact.get(target).or_else(|| self.folded.get(target.to_ascii_lowercase().as_str()))
     }
 
-    fn add<A: FromArguments>(&mut self, name: &str, run: Run) {
-        let check = |arguments: Arguments<'_>| arguments.decode::<A>().map(drop);
-        let method = Arc::new(Method { name: name.into(), run, check });
+    fn add<A: HubArguments>(&mut self, name: &str, run: Run) {
+        let check = |arguments: Arguments<'_>| A::bind(arguments, &mut OpenedStreams::default()).map(drop);
+        let method = Arc::new(Method { name: name.into(), run, streams: A::STREAMS, check });
         self.exact.insert(name.into(), method.clone());
         if self.folded.insert(name.to_ascii_lowercase().into(), method).is_some() {
             self.duplicate.get_or_insert_with(|| name.into());

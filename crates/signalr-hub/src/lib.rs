@@ -13,7 +13,9 @@
 //! * A running call: polled by its connection's task, dropped when the connection ends. Work that must outlive the
 //!   connection goes into a task of its own.
 
+mod arguments;
 mod builder;
+mod client_stream;
 mod clients;
 mod connection;
 mod context;
@@ -29,7 +31,9 @@ mod options;
 mod reply;
 mod stream;
 
+pub use arguments::{HubArgument, HubArguments};
 pub use builder::{HubBuilder, MethodHandler, StreamHandler};
+pub use client_stream::ClientStream;
 pub use clients::{
     CallerClients, ClientProxy, HubClients, SingleClient, TypedCallerClients, TypedClient, TypedClients,
 };

@@ -9,10 +9,10 @@ use crate::stream::StreamSink;
 use futures_core::Stream;
 use futures_util::StreamExt;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use std::future::Future;
 use std::marker::PhantomData;
 
+pub use crate::arguments::HubArgument;
 pub use crate::{ClientProxy, Context, Hub, HubDefinition, SingleClient, TypedClient};
 pub use std::sync::Arc;
 
@@ -128,16 +128,6 @@ pub trait FlatReturn {
 }
 
 impl<T> FlatReturn for Shape<T> {}
-
-/// What a hub method can take.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be an argument of a hub method",
-    label = "clients cannot send this",
-    note = "an argument owns its data and can be decoded: derive `serde::Deserialize` for it; it must also be `Send`"
-)]
-pub trait HubArgument: Send + 'static {}
-
-impl<T: DeserializeOwned + Send + 'static> HubArgument for T {}
 
 /// Compiles when `T` can be an argument.
 pub fn check_argument<T: HubArgument>() {}

@@ -25,6 +25,11 @@ pub struct HubOptions {
     pub maximum_receive_message_size: Option<usize>,
     /// How many plain calls of one client run at once. Default 1: in order, one after the other. Zero counts as 1.
     pub maximum_parallel_invocations: usize,
+    /// How many items of one stream from the client wait for the method that reads it ([`ClientStream`]). One more stops
+    /// the reading from that client. Default 10; zero counts as 1.
+    ///
+    /// [`ClientStream`]: crate::ClientStream
+    pub stream_buffer_capacity: usize,
     /// Whether clients see names and texts of all errors. Default false; turn it on in development only.
     pub detailed_errors: bool,
     /// The protocols offered, for clients and for the fleet. Default: all that are compiled in; MessagePack needs the
@@ -51,6 +56,7 @@ impl Default for HubOptions {
             client_timeout: Duration::from_secs(30),
             maximum_receive_message_size: Some(32 * 1024),
             maximum_parallel_invocations: 1,
+            stream_buffer_capacity: 10,
             detailed_errors: false,
             protocols: Protocol::ALL.into_iter().filter(|protocol| protocol.is_available()).collect(),
             compression: Compression::None,

@@ -42,13 +42,14 @@ use proc_macro::TokenStream;
 /// # Methods
 ///
 /// - The receiver is `&self`: one value serves all connections. `cx: &Context` comes first or is left out.
-/// - Then up to 12 owned arguments that serde can deserialise.
+/// - Then up to 12 owned arguments that serde can deserialise, or streams of such items that the client sends while
+///   the method runs (`numbers: ClientStream<i64>`), in any order.
 /// - `async fn` or `fn`; a plain `fn` runs on the connection's own task and must not block.
 /// - It returns nothing, a serialisable value, a `Result` of one whose error converts into `HubError`, or a
 ///   stream (`impl Stream<Item = T>`, or items of `Result<T, E>`), also inside a `Result`. A stream may borrow
 ///   `self` and `cx`. Any `Result` counts as fallible, also behind a type alias: an `Err` never reaches the
 ///   caller as a value.
-/// - `impl Stream`, `Pin<Box<dyn Stream>>` and `BoxStream` are recognised; for any other stream type write
+/// - `impl Stream`, `Pin<Box<dyn Stream>>`, `BoxStream` and `ClientStream` are recognised; for any other stream type write
 ///   `#[hub_method(stream)]` above the method.
 /// - `#[hub_method(name = "...")]` sets the wire name. Names are matched ignoring ASCII case, so two methods
 ///   whose names differ by case only are a compile error.

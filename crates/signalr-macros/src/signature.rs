@@ -17,6 +17,9 @@ use crate::errors::Errors;
 /// The most arguments that a method may have, the context not counted.
 pub(crate) const MAX_ARGUMENTS: usize = 12;
 
+/// The type of a stream that the client sends.
+const CLIENT_STREAM: &str = "ClientStream";
+
 /// One argument that crosses the wire.
 pub(crate) struct Argument {
     pub(crate) ty: Type,
@@ -145,7 +148,9 @@ fn check_decoded(argument: &PatType, errors: &mut Errors) {
     let name = if unnamed { None } else { argument_name(argument, errors) };
     let name = name.map_or_else(|| "_".to_owned(), |name| name.to_string());
     check_nameable(argument, errors);
-    let Some(borrow) = first_borrow(argument.ty.to_token_stream()) else { return };
+    let Some(borrow) = first_borrow(argument.ty.to_token_stream()) else {
+        return check_stream_position(&name, &argument.ty, errors);
+    };
     let (culprit, instead) = match &*argument.ty {
         Type::Reference(reference) => {
             (reference.to_token_stream(), format!("write `{name}: {}`", owned_form(reference)))
@@ -156,6 +161,52 @@ fn check_decoded(argument: &PatType, errors: &mut Errors) {
         culprit,
         format!("argument `{name}` borrows, but a decoded argument belongs to the call; {instead}"),
     );
+}
+
+/// Refuses a client's stream inside another type: on the wire a stream is an id beside the arguments.
+fn check_stream_position(name: &str, ty: &Type, errors: &mut Errors) {
+    let inside = match ty {
+        Type::Path(path) => path.path.segments.last().filter(|last| last.ident == CLIENT_STREAM),
+        _ => None,
+    };
+    let searched = inside.map_or_else(|| ty.to_token_stream(), |last| last.arguments.to_token_stream());
+    if names_stream(searched) {
+        errors.at(
+            ty,
+            format!(
+                "a stream from the client is an argument of its own; write `{name}: ClientStream<T>` (an empty stream \
+                 does for an optional one, several arguments for several)"
+            ),
+        );
+    }
+}
+
+fn names_stream(tokens: TokenStream) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Group(group) => names_stream(group.stream()),
+        TokenTree::Ident(ident) => ident == CLIENT_STREAM,
+        _ => false,
+    })
+}
+
+/// Refuses a plain `fn` that takes a stream from the client and does not answer with one: it could never read it.
+pub(crate) fn check_stream_reader(signature: &Signature, returns: &Returns, errors: &mut Errors) {
+    if signature.asyncness.is_some() || matches!(returns, Returns::Stream(_)) {
+        return;
+    }
+    for argument in typed_arguments(&signature.inputs) {
+        if let Type::Path(path) = &*argument.ty
+            && path.path.segments.last().is_some_and(|last| last.ident == CLIENT_STREAM)
+        {
+            errors.at(
+                argument,
+                format!(
+                    "a stream from the client ends when its method does, so `{}` could never read it; write `async fn`",
+                    signature.ident
+                ),
+            );
+        }
+    }
 }
 
 /// Classifies the return type and reports what cannot be sent.
@@ -197,6 +248,10 @@ fn stream_of(ty: &Type) -> Option<Option<Type>> {
             let first = first_type_argument(&last.arguments);
             if last.ident == "BoxStream" || last.ident == "LocalBoxStream" {
                 return Some(first.cloned());
+            }
+            if last.ident == CLIENT_STREAM {
+                // Its items are results of what is written.
+                return Some(None);
             }
             stream_of(first?)
         }
@@ -316,6 +371,7 @@ mod tests {
         assert_eq!(stream_item(parse_quote!(Pin<Box<dyn Stream<Item = u32> + Send + '_>>)), item);
         assert_eq!(stream_item(parse_quote!(HubResult<BoxStream<'_, u32>>)), item);
         assert_eq!(stream_item(parse_quote!(Vec<u32>)), None);
+        assert_eq!(stream_item(parse_quote!(ClientStream<u32>)), Some(None));
         assert_eq!(stream_item(parse_quote!(StreamTicket)), None);
     }
 

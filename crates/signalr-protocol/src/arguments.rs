@@ -39,6 +39,48 @@ pub trait ArgumentList: Send + Sync {
     fn write(&self, writer: &mut PayloadWriter<'_>) -> Result<(), EncodeError>;
 }
 
+/// Reads an argument list one value at a time: for lists whose types are not one tuple. Made by [`Arguments::read`].
+pub struct ArgumentReader<'a>(Format<'a>);
+
+enum Format<'a> {
+    Json(json::ArgumentReader<'a>),
+    MessagePack(msgpack::ArgumentReader<'a>),
+}
+
+impl<'a> ArgumentReader<'a> {
+    #[inline]
+    pub(crate) fn new(arguments: Arguments<'a>, expected: usize) -> Result<Self, BindError> {
+        if let Some(fault) = arguments.fault() {
+            return Err(BindError::other(fault));
+        }
+        let span = arguments.bytes();
+        Ok(Self(match arguments.protocol() {
+            Protocol::Json => Format::Json(json::ArgumentReader::new(span, expected)?),
+            Protocol::MessagePack => Format::MessagePack(msgpack::ArgumentReader::new(span, expected)?),
+        }))
+    }
+
+    /// The next value.
+    ///
+    /// # Errors
+    /// There is none, or it does not fit.
+    #[inline]
+    pub fn value<T: DeserializeOwned>(&mut self) -> Result<T, BindError> {
+        match &mut self.0 {
+            Format::Json(reader) => reader.next(),
+            Format::MessagePack(reader) => reader.next(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn finish(self) -> Result<(), BindError> {
+        match self.0 {
+            Format::Json(reader) => reader.finish(),
+            Format::MessagePack(reader) => reader.finish(),
+        }
+    }
+}
+
 /// Arguments whose number is known only at run time; all of one type, for example `serde_json::Value`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DynamicArguments<T>(pub Vec<T>);
@@ -107,26 +149,11 @@ macro_rules! tuples {
             const COUNT: usize = $count;
 
             fn from_arguments(arguments: Arguments<'_>) -> Result<Self, BindError> {
-                if let Some(fault) = arguments.fault() {
-                    return Err(BindError::other(fault));
-                }
-                let span = arguments.bytes();
-                match arguments.protocol() {
-                    Protocol::Json => {
-                        #[allow(unused_mut, reason = "the empty tuple reads nothing")]
-                        let mut reader = json::ArgumentReader::new(span, Self::COUNT)?;
-                        let values = ($(reader.next::<$name>()?,)*);
-                        reader.finish()?;
-                        Ok(values)
-                    }
-                    Protocol::MessagePack => {
-                        #[allow(unused_mut, reason = "the empty tuple reads nothing")]
-                        let mut reader = msgpack::ArgumentReader::new(span, Self::COUNT)?;
-                        let values = ($(reader.next::<$name>()?,)*);
-                        reader.finish()?;
-                        Ok(values)
-                    }
-                }
+                #[allow(unused_mut, reason = "the empty tuple reads nothing")]
+                let mut reader = ArgumentReader::new(arguments, Self::COUNT)?;
+                let values = ($(reader.value::<$name>()?,)*);
+                reader.finish()?;
+                Ok(values)
             }
         }
 

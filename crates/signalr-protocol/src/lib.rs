@@ -39,7 +39,7 @@ mod protocol;
 pub mod sse;
 pub mod values;
 
-pub use arguments::{ArgumentList, DynamicArguments, FromArguments, PayloadWriter};
+pub use arguments::{ArgumentList, ArgumentReader, DynamicArguments, FromArguments, PayloadWriter};
 pub use error::{BindError, EncodeError, ProtocolError, ProtocolErrorKind};
 pub use message::{Headers, Invocation, Message};
 pub use payload::{Arguments, OwnedArguments, Payload};

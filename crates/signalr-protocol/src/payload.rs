@@ -3,7 +3,7 @@
 //! Owns the step from a span to Rust values, the one place per protocol where payloads are deserialised. The spans
 //! come from the parsers; the types come from the hub method.
 
-use crate::arguments::FromArguments;
+use crate::arguments::{ArgumentReader, FromArguments};
 use crate::error::{BindError, ProtocolError};
 use crate::protocol::Protocol;
 use crate::{json, msgpack};
@@ -116,6 +116,27 @@ impl<'a> Arguments<'a> {
             T::from_arguments(Arguments::new(self.protocol, earlier))?;
         }
         T::from_arguments(*self)
+    }
+
+    /// Reads exactly `expected` values with `read`, for lists that are no tuple. Where a message says its arguments
+    /// twice, `read` is called for both lists, and the last one counts.
+    ///
+    /// # Errors
+    /// As [`Arguments::decode`].
+    pub fn read<T>(
+        &self,
+        expected: usize,
+        mut read: impl FnMut(&mut ArgumentReader<'_>) -> Result<T, BindError>,
+    ) -> Result<T, BindError> {
+        let mut once = |arguments: Arguments<'_>| {
+            let mut reader = ArgumentReader::new(arguments, expected)?;
+            let values = read(&mut reader)?;
+            reader.finish().map(|()| values)
+        };
+        if let Some(earlier) = self.earlier {
+            once(Arguments::new(self.protocol, earlier))?;
+        }
+        once(*self)
     }
 
     /// Copies the bytes.

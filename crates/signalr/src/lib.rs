@@ -41,6 +41,8 @@
 //! `signalr::warp::Serving::with_routes`, or mount `server.routes()` as a filter. Outside of hub methods send through
 //! [`Server::context`], or through a [`HubHandle`] that the hub holds.
 //!
+//! [`ClientStream`] is a stream that a client sends to a method; a method that returns a stream sends one to its caller.
+//!
 //! The page of [`macro@hub`] says what a method may look like, [`macro@hub_client`] gives the client's methods types,
 //! and [`HubBuilder`] makes hubs without a macro.
 //!
@@ -76,8 +78,8 @@ pub use signalr_core::{
     User,
 };
 pub use signalr_hub::{
-    CallerClients, CallerGroups, ClientProxy, Context, Groups, Hub, HubBuilder, HubClients, HubContext,
-    HubDefinition, HubError, HubHandle, HubOptions, HubResult, Items, SingleClient, StreamSink,
+    CallerClients, CallerGroups, ClientProxy, ClientStream, Context, Groups, Hub, HubBuilder, HubClients,
+    HubContext, HubDefinition, HubError, HubHandle, HubOptions, HubResult, Items, SingleClient, StreamSink,
     TypedCallerClients, TypedClient, TypedClients,
 };
 pub use signalr_protocol::{ArgumentList, Compression, DynamicArguments, Protocol, values};

@@ -2,7 +2,9 @@
 
 pub use crate::builder::SignalR;
 pub use futures_core::Stream;
-pub use signalr_hub::{Context, Hub, HubBuilder, HubContext, HubError, HubHandle, HubOptions, HubResult};
+pub use signalr_hub::{
+    ClientStream, Context, Hub, HubBuilder, HubContext, HubError, HubHandle, HubOptions, HubResult,
+};
 
 #[cfg(feature = "macros")]
 pub use signalr_macros::{hub, hub_client};

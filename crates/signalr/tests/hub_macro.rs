@@ -189,6 +189,35 @@ impl Shapes {
         Box::pin(stream::iter([4, 5]))
     }
 
+    async fn sum(&self, mut numbers: ClientStream<i64>) -> HubResult<i64> {
+        let mut sum = 0;
+        while let Some(number) = numbers.next().await {
+            sum += number?;
+        }
+        Ok(sum)
+    }
+
+    async fn weave(
+        &self,
+        cx: &Context,
+        left: ClientStream<String>,
+        mark: String,
+        right: ClientStream<String>,
+    ) -> String {
+        let _ = cx.connection_id();
+        let (left, right): (Vec<_>, Vec<_>) = (left.collect().await, right.collect().await);
+        left.into_iter().chain(right).flatten().fold(mark, |text, word| text + &word)
+    }
+
+    fn relay(&self, items: ClientStream<u32>) -> ClientStream<u32> {
+        items
+    }
+
+    /// Borrows the hub while it reads.
+    fn tagged(&self, items: ClientStream<u32>) -> impl Stream<Item = HubResult<String>> {
+        items.map(|item| Ok(format!("{} of {}", item?, self.words.len())))
+    }
+
     #[hub_method(stream)]
     fn named(&self) -> stream::Iter<std::vec::IntoIter<u32>> {
         stream::iter(vec![6, 7])
@@ -324,6 +353,38 @@ async fn streams_of_every_spelling_are_driven() {
     assert_eq!(drain(&mut client, "Named", ()).await, (vec![6, 7], None));
     assert_eq!(drain(&mut client, "Guarded", (true,)).await, (vec![1, 2], None));
     assert_eq!(drain(&mut client, "Later", (true,)).await, (vec![1, 2], None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn streams_of_the_client_are_arguments() {
+    let mut client = connect(Shapes::default()).await;
+    let (call, streams) = client.upload("Sum", (), 1).unwrap();
+    for number in [1, 2, 3] {
+        client.send_item(&streams[0], &number).unwrap();
+    }
+    client.end_stream(&streams[0], None).unwrap();
+    assert_eq!(client.completion(&call).await.unwrap().text(), result(&call, "6"));
+
+    let (call, streams) = client.upload("Weave", ("=",), 2).unwrap();
+    for (stream, word) in streams.iter().rev().zip(["c", "b"]) {
+        client.send_item(stream, &word).unwrap();
+        client.end_stream(stream, None).unwrap();
+    }
+    assert_eq!(client.completion(&call).await.unwrap().text(), result(&call, r#""=bc""#));
+
+    for (method, item) in [("Relay", "7"), ("Tagged", r#""7 of 0""#)] {
+        let (call, streams) = client.open_stream_and_upload(method, (), 1).unwrap();
+        client.send_item(&streams[0], &7).unwrap();
+        let relayed = client.next_message().await.unwrap().text();
+        assert_eq!(relayed, format!(r#"{{"type":2,"invocationId":"{call}","item":{item}}}"#));
+        client.end_stream(&streams[0], None).unwrap();
+        let end = client.completion(&call).await.unwrap().text();
+        assert_eq!(end, format!(r#"{{"type":3,"invocationId":"{call}"}}"#));
+    }
+}
+
+fn result(call: &str, value: &str) -> String {
+    format!(r#"{{"type":3,"invocationId":"{call}","result":{value}}}"#)
 }
 
 #[tokio::test(start_paused = true)]

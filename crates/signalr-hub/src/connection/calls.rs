@@ -3,6 +3,8 @@
 //! Owns their futures, the parallel limit and the streams that can be cancelled. All are polled by the connection's own
 //! task and dropped with it.
 
+use super::uploads::{CallStreams, Uploads};
+use crate::client_stream::Upload;
 use crate::context::Context;
 use crate::definition::BoxFuture;
 use crate::options::HubOptions;
@@ -12,6 +14,7 @@ use signalr_core::Instant;
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context as TaskContext, Poll};
 use tokio_util::sync::CancellationToken;
@@ -20,24 +23,39 @@ pub(super) struct Calls {
     context: Context,
     running: Option<FuturesUnordered<Running>>,
     streams: Option<HashMap<Box<str>, CancellationToken>>,
-    /// The next plain call waits for a slot.
-    pub(super) blocked: bool,
+    pub(super) uploads: Uploads,
+    /// What the next message waits for.
+    pub(super) wait: Wait,
     pub(super) last_ping: Instant,
     /// When something was heard last; `None` until the client's first ping (B-7.11).
     pub(super) last_heard: Option<Instant>,
 }
 
-/// A call that did not finish at once. Its output is the id of its stream, if it is one.
+/// Why nothing is read from the client for now.
+pub(super) enum Wait {
+    Nothing,
+    /// The next plain call needs a slot.
+    Slot,
+    /// The method reads its stream too slowly.
+    Room(Arc<dyn Upload>),
+}
+
+/// A call that did not finish at once. Its output is what ends with it: its stream, if it is one, and those it takes.
 struct Running {
     stream: Option<Box<str>>,
+    /// Before the work: when the connection ends they fail before the method is dropped, not because of it.
+    uploads: CallStreams,
     work: BoxFuture<()>,
 }
 
 impl Future for Running {
-    type Output = Option<Box<str>>;
+    type Output = (Option<Box<str>>, CallStreams);
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        self.work.as_mut().poll(cx).map(|()| self.stream.take())
+        self.work.as_mut().poll(cx).map(|()| {
+            let uploads = std::mem::replace(&mut self.uploads, CallStreams::none());
+            (self.stream.take(), uploads)
+        })
     }
 }
 
@@ -47,7 +65,8 @@ impl Calls {
             context,
             running: None,
             streams: None,
-            blocked: false,
+            uploads: Uploads::default(),
+            wait: Wait::Nothing,
             last_ping: Instant::now(),
             last_heard: None,
         }
@@ -67,7 +86,11 @@ impl Calls {
     }
 
     pub(super) fn is_blocked(&self, options: &HubOptions) -> bool {
-        self.blocked && self.is_full(options)
+        match &self.wait {
+            Wait::Nothing => false,
+            Wait::Slot => self.is_full(options),
+            Wait::Room(upload) => upload.is_full(None),
+        }
     }
 
     /// Runs a call as far as it goes now; what is left is kept.
@@ -75,25 +98,36 @@ impl Calls {
         &mut self,
         mut work: BoxFuture<()>,
         stream: Option<Box<str>>,
+        uploads: CallStreams,
         cx: &mut TaskContext<'_>,
     ) {
         if work.as_mut().poll(cx).is_pending() {
-            self.running.get_or_insert_default().push(Running { stream, work });
-        } else if let Some(id) = stream {
-            self.forget_stream(&id);
+            self.uploads.add(&uploads);
+            self.running.get_or_insert_default().push(Running { stream, uploads, work });
+        } else {
+            self.finish(stream.as_deref(), &uploads);
         }
     }
 
     pub(super) fn poll(&mut self, cx: &mut TaskContext<'_>) {
         let Some(running) = &mut self.running else { return };
         let mut ended = Vec::new();
-        while let Poll::Ready(Some(stream)) = running.poll_next_unpin(cx) {
-            ended.extend(stream);
+        while let Poll::Ready(Some((stream, uploads))) = running.poll_next_unpin(cx) {
+            if stream.is_some() || !uploads.is_empty() {
+                ended.push((stream, uploads));
+            }
         }
         if running.is_empty() {
             self.running = None;
         }
-        ended.iter().for_each(|id| self.forget_stream(id));
+        ended.iter().for_each(|(stream, uploads)| self.finish(stream.as_deref(), uploads));
+    }
+
+    fn finish(&mut self, stream: Option<&str>, uploads: &CallStreams) {
+        if let Some(id) = stream {
+            self.forget_stream(id);
+        }
+        self.uploads.finish(uploads);
     }
 
     /// A new stream's cancellation; `None` when its id is in use.

@@ -2,15 +2,18 @@
 //!
 //! Owns the checks and their order. Methods are in the hub's definition, running calls in `calls`, answers in `reply`.
 
-use super::calls::Calls;
+use super::calls::{Calls, Wait};
 use super::ending::Ending;
+use super::uploads::CallStreams;
+use crate::arguments::OpenedStreams;
+use crate::client_stream::Upload;
 use crate::definition::{Call, CallFault, Method, Run};
 use crate::endpoint::HubEndpoint;
 use crate::error::HubError;
 use crate::reply::{Reply, fail_call, refuse};
 use crate::stream::StreamSink;
 use signalr_core::{Completed, RawResult};
-use signalr_protocol::{BindError, Invocation, Message};
+use signalr_protocol::{BindError, Invocation, Message, Payload};
 use std::sync::Arc;
 use std::task::Context as TaskContext;
 
@@ -19,6 +22,8 @@ enum Step {
     Done,
     /// A plain call that must wait for a slot: nothing of it was used.
     Blocked,
+    /// An item was queued, and nothing more is read before its method has read some.
+    Full(Arc<dyn Upload>),
     End(Ending),
 }
 
@@ -32,7 +37,7 @@ pub(super) fn read(
     let protocol = calls.context().inner.protocol;
     let limit = endpoint.options.maximum_receive_message_size.unwrap_or(usize::MAX);
     let mut used = 0;
-    calls.blocked = false;
+    calls.wait = Wait::Nothing;
     loop {
         if calls.context().is_aborted() {
             return (input.len(), None);
@@ -51,7 +56,12 @@ pub(super) fn read(
         match step {
             Step::Done => used += size,
             Step::Blocked => {
-                calls.blocked = true;
+                calls.wait = Wait::Slot;
+                break;
+            }
+            Step::Full(upload) => {
+                used += size;
+                calls.wait = Wait::Room(upload);
                 break;
             }
             Step::End(ending) => return (input.len(), Some(ending)),
@@ -70,7 +80,14 @@ fn message_step(
     match message {
         Message::Invocation(invocation) => plain(calls, endpoint, invocation, cx),
         Message::StreamInvocation(invocation) => streaming(calls, endpoint, invocation, cx),
+        Message::StreamItem { invocation_id, item, .. } => {
+            stream_item(calls, endpoint, &invocation_id, item, cx)
+        }
         Message::Completion { invocation_id, error, result, .. } => {
+            if let Some(upload) = calls.uploads.remove(&invocation_id) {
+                upload.end(error.map(|text| HubError::new(text.into_owned())));
+                return Step::Done;
+            }
             let result = RawResult::new(calls.context().protocol(), error.as_deref(), result);
             completion(calls, endpoint, &invocation_id, result)
         }
@@ -83,9 +100,22 @@ fn message_step(
             Step::Done
         }
         Message::Close { error, .. } => Step::End(Ending::ClientClosed(error.map(Into::into))),
-        // Items of unknown streams, acks and sequences without stateful reconnect, and types of the future have no effect.
+        // Acks and sequences without stateful reconnect, and types of the future have no effect.
         _ => Step::Done,
     }
+}
+
+/// Items of streams that are unknown, or have ended, have no effect.
+fn stream_item(
+    calls: &Calls,
+    endpoint: &HubEndpoint,
+    id: &str,
+    item: Payload<'_>,
+    cx: &mut TaskContext<'_>,
+) -> Step {
+    let Some(upload) = calls.uploads.get(id) else { return Step::Done };
+    upload.receive(item, endpoint.options.detailed_errors);
+    if upload.is_full(Some(cx)) { Step::Full(upload.clone()) } else { Step::Done }
 }
 
 fn completion(calls: &Calls, endpoint: &HubEndpoint, id: &str, result: RawResult) -> Step {
@@ -119,21 +149,28 @@ fn plain(
     if let Some(step) = wrong_streams(calls, &invocation, method, &method.name) {
         return step;
     }
-    if calls.is_full(&endpoint.options) {
+    // Calls that take streams need no slot: others would wait for as long as the client goes on sending.
+    if method.streams == 0 && calls.is_full(&endpoint.options) {
         return Step::Blocked;
     }
     let context = calls.context().clone();
+    let mut streams = OpenedStreams::new(endpoint.options.stream_buffer_capacity);
     let call = Call {
         context: &context,
         arguments: invocation.arguments,
         deferred: invocation.deferred,
         id,
         method,
+        streams: &mut streams,
     };
     match run(call) {
-        Ok(None) => Step::Done,
+        Ok(None) => {
+            streams.into_uploads().iter().for_each(|upload| upload.end(None));
+            Step::Done
+        }
         Ok(Some(work)) => {
-            calls.start(work, None, cx);
+            let uploads = CallStreams::new(invocation.stream_ids.as_deref(), streams.into_uploads());
+            calls.start(work, None, uploads, cx);
             Step::Done
         }
         Err(fault) => call_fault(calls, id, &method.name, fault),
@@ -175,11 +212,19 @@ fn streaming(
         return Step::Done;
     };
     let sink = StreamSink::new(Reply::new(context.clone(), Some(id), method.clone()), cancel);
-    let call =
-        Call { context: &context, arguments: invocation.arguments, deferred: None, id: Some(id), method };
+    let mut streams = OpenedStreams::new(endpoint.options.stream_buffer_capacity);
+    let call = Call {
+        context: &context,
+        arguments: invocation.arguments,
+        deferred: None,
+        id: Some(id),
+        method,
+        streams: &mut streams,
+    };
     match run(call, sink) {
         Ok(work) => {
-            calls.start(work, Some(id.into()), cx);
+            let uploads = CallStreams::new(invocation.stream_ids.as_deref(), streams.into_uploads());
+            calls.start(work, Some(id.into()), uploads, cx);
             Step::Done
         }
         Err(fault) => {
@@ -215,17 +260,20 @@ fn wrong_mode(
     Step::Done
 }
 
-/// Streams from the client that no method of this hub takes.
+/// More or fewer streams from the client than the method takes. Binding failures come first.
 fn wrong_streams(calls: &Calls, invocation: &Invocation<'_>, method: &Method, spelled: &str) -> Option<Step> {
-    let sent = invocation.stream_ids.as_ref().map_or(0, Vec::len);
-    if sent == 0 {
+    let (sent, expected) = (invocation.stream_ids.as_ref().map_or(0, Vec::len), method.streams);
+    if sent == expected {
         return None;
     }
     let id = invocation.invocation_id.as_deref();
     if let Err(error) = (method.check)(invocation.arguments) {
         return Some(call_fault(calls, id, spelled, error.into()));
     }
-    let error = HubError::new(format!("Client sent {sent} stream(s), Hub method expects 0."));
+    if let Some(error) = &invocation.deferred {
+        return Some(Step::End(Ending::protocol(error)));
+    }
+    let error = HubError::new(format!("Client sent {sent} stream(s), Hub method expects {expected}."));
     let text = format!("An unexpected error occurred invoking '{}' on the server.", method.name);
     fail_call(calls.context(), id, &method.name, &text, &error);
     Some(Step::Done)

@@ -8,6 +8,7 @@ mod dispatch;
 mod ending;
 mod handshake;
 mod timing;
+mod uploads;
 
 use crate::context::Context;
 use crate::definition::BoxFuture;

@@ -3,9 +3,11 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use signalr_core::ConnectionHandler;
-use signalr_hub::{Context, HubBuilder, HubDefinition, HubEndpoint, HubError, HubOptions, StreamSink};
+use signalr_hub::{
+    ClientStream, Context, HubBuilder, HubDefinition, HubEndpoint, HubError, HubOptions, StreamSink,
+};
 use signalr_protocol::Protocol;
 use signalr_testkit::TestClient;
 use std::sync::Arc;
@@ -94,6 +96,7 @@ fn definition(gate: &Arc<Notify>) -> HubDefinition {
         cx.items().insert(seen);
         Ok(seen)
     });
+    uploads(&mut hub);
     hub.stream_method("Counter", |_, (count,): (u32,), sink: StreamSink| async move {
         sink.items(stream::iter(0..count)).await;
     });
@@ -111,6 +114,35 @@ fn definition(gate: &Arc<Notify>) -> HubDefinition {
         sink.fail(HubError::named("InvalidOperationException", "secret")).await;
     });
     hub
+}
+
+/// Methods that take streams of the client.
+fn uploads(hub: &mut HubDefinition) {
+    hub.async_method("Sum", |_, (mut numbers,): (ClientStream<i32>,)| async move {
+        let mut sum = 0;
+        while let Some(number) = numbers.next().await {
+            sum += number?;
+        }
+        Ok(sum)
+    });
+    // Streams on both sides of an argument: they do not count.
+    hub.async_method(
+        "Join2",
+        |_, (a, between, b): (ClientStream<String>, String, ClientStream<String>)| async move {
+            let read = |stream: ClientStream<String>| {
+                stream.map(Result::ok).filter_map(std::future::ready).collect()
+            };
+            let (a, b): (Vec<_>, Vec<_>) = tokio::join!(read(a), read(b));
+            Ok(format!("{}{between}{}", a.concat(), b.concat()))
+        },
+    );
+    hub.stream_method("Relay", |_, (items,): (ClientStream<String>,), sink: StreamSink| async move {
+        sink.results(items).await;
+    });
+    hub.sync_method("Drop", |_: &Context, (items,): (ClientStream<String>,)| {
+        drop(items);
+        Ok("dropped")
+    });
 }
 
 /// A hub that writes down its life-cycle events.

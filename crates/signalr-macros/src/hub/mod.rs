@@ -153,6 +153,7 @@ fn callable(
     }
     let arguments = signature::hub_arguments(&function.sig, errors);
     let returns = signature::returns(&function.sig, method.stream, errors);
+    signature::check_stream_reader(&function.sig, &returns, errors);
     Role::Method { wire_name, arguments, returns }
 }
 

@@ -8,7 +8,10 @@ use crate::received::{Received, ReceivedInvocation};
 use bytes::{Buf, Bytes};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use signalr_protocol::{ArgumentList, EncodeError, FromArguments, HubProtocol, Message, Protocol, handshake};
+use signalr_protocol::{
+    ArgumentList, EncodeError, FromArguments, HubProtocol, InvocationParts, Message, Protocol, handshake,
+};
+use std::borrow::Cow;
 use std::time::Duration;
 
 impl TestClient {
@@ -142,6 +145,73 @@ impl TestClient {
         let id = self.new_id();
         self.write(|protocol, out| protocol.write_stream_invocation(out, &id, target, &arguments))?;
         Ok(id)
+    }
+
+    /// Calls a method that takes `streams` streams of the client's. Returns the invocation's id and theirs.
+    ///
+    /// # Errors
+    /// An argument cannot be written.
+    pub fn upload(
+        &mut self,
+        target: &str,
+        arguments: impl ArgumentList,
+        streams: usize,
+    ) -> Result<(String, Vec<String>), TestError> {
+        self.upload_as(false, target, &arguments, streams)
+    }
+
+    /// As [`TestClient::upload`], for a method that answers with a stream.
+    ///
+    /// # Errors
+    /// An argument cannot be written.
+    pub fn open_stream_and_upload(
+        &mut self,
+        target: &str,
+        arguments: impl ArgumentList,
+        streams: usize,
+    ) -> Result<(String, Vec<String>), TestError> {
+        self.upload_as(true, target, &arguments, streams)
+    }
+
+    fn upload_as(
+        &mut self,
+        streaming: bool,
+        target: &str,
+        arguments: &dyn ArgumentList,
+        streams: usize,
+    ) -> Result<(String, Vec<String>), TestError> {
+        let id = self.new_id();
+        let ids: Vec<String> = (0..streams).map(|_| self.new_id()).collect();
+        let borrowed: Vec<Cow<'_, str>> = ids.iter().map(|id| id.into()).collect();
+        self.write(|protocol, out| {
+            let mut parts = InvocationParts::new(Some(&id), target);
+            parts.streaming = streaming;
+            parts.stream_ids = Some(&borrowed);
+            protocol.write_invocation_with(out, &parts, arguments)
+        })?;
+        Ok((id, ids))
+    }
+
+    /// Sends an item of a stream of the client's.
+    ///
+    /// # Errors
+    /// The item cannot be written.
+    pub fn send_item<T: Serialize>(&mut self, stream: &str, item: &T) -> Result<(), TestError> {
+        self.write(|protocol, out| protocol.write_stream_item(out, stream, item))
+    }
+
+    /// Ends a stream of the client's, with an error or without.
+    ///
+    /// # Errors
+    /// None: the signature is that of its siblings.
+    pub fn end_stream(&mut self, stream: &str, error: Option<&str>) -> Result<(), TestError> {
+        self.write(|protocol, out| {
+            match error {
+                Some(error) => protocol.write_completion_error(out, stream, error),
+                None => protocol.write_completion_void(out, stream),
+            }
+            Ok(())
+        })
     }
 
     /// Calls a method and waits for its result. Other messages that come meanwhile are kept for later reads.

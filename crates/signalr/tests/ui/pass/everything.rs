@@ -23,6 +23,14 @@ impl Store<u32> {
         Ok(())
     }
 
+    async fn read(&self, mut first: ClientStream<u32>, factor: u32, _second: ClientStream<String>) -> HubResult<u32> {
+        first.next().await.unwrap_or(Ok(0)).map(|item| item * factor)
+    }
+
+    fn relay(&self, items: ClientStream<u32>) -> ClientStream<u32> {
+        items
+    }
+
     fn stream(&self) -> Pin<Box<dyn Stream<Item = u32> + Send>> {
         Box::pin(futures_util::stream::empty())
     }
