@@ -3,7 +3,7 @@
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { startPeer } from './support/server.mjs';
-import { connect, eachProtocol, failure, inbox } from './support/client.mjs';
+import { connect, eachLink, failure, inbox } from './support/client.mjs';
 
 let server;
 let detailed;
@@ -22,7 +22,7 @@ const THROWN = [
   ['timeout', '', ' TimeoutException: sorry'],
 ];
 
-eachProtocol(test, 'the text of a hub exception reaches the caller, others only with detailed errors', async (t, protocol) => {
+eachLink(test, 'the text of a hub exception reaches the caller, others only with detailed errors', async (t, protocol) => {
   const [short, long] = await both(t, protocol);
   for (const [kind, always, more] of THROWN) {
     assert.equal(await failure(short.invoke('Throw', kind, 'sorry')), GENERIC + always);
@@ -30,7 +30,7 @@ eachProtocol(test, 'the text of a hub exception reaches the caller, others only 
   }
 });
 
-eachProtocol(test, 'an error after waiting is reported like one at once', async (t, protocol) => {
+eachLink(test, 'an error after waiting is reported like one at once', async (t, protocol) => {
   const [short] = await both(t, protocol);
   assert.equal(
     await failure(short.invoke('ThrowLater', 'hub', 'sorry')),
@@ -38,7 +38,7 @@ eachProtocol(test, 'an error after waiting is reported like one at once', async 
   );
 });
 
-eachProtocol(test, 'an unknown method', async (t, protocol) => {
+eachLink(test, 'an unknown method', async (t, protocol) => {
   for (const connection of await both(t, protocol)) {
     assert.equal(
       await failure(connection.invoke('NoSuchMethod', 1)),
@@ -47,14 +47,14 @@ eachProtocol(test, 'an unknown method', async (t, protocol) => {
   }
 });
 
-eachProtocol(test, 'life-cycle methods cannot be called', async (t, protocol) => {
+eachLink(test, 'life-cycle methods cannot be called', async (t, protocol) => {
   const [short] = await both(t, protocol);
   for (const name of ['OnConnectedAsync', 'OnDisconnectedAsync', 'OnConnected', 'on_connected', 'Dispose']) {
     assert.match(await failure(short.invoke(name)), /HubException: Method does not exist\.$/);
   }
 });
 
-eachProtocol(test, 'a wrong number of arguments', async (t, protocol) => {
+eachLink(test, 'a wrong number of arguments', async (t, protocol) => {
   const [short, long] = await both(t, protocol);
   const text = (name) => `Failed to invoke '${name}' due to an error on the server.`;
   assert.equal(await failure(short.invoke('Delay')), text('Delay'));
@@ -64,7 +64,7 @@ eachProtocol(test, 'a wrong number of arguments', async (t, protocol) => {
   assert.equal(await failure(long.invoke('Delay', 1, 2)), text('Delay') + detail(2));
 });
 
-eachProtocol(test, 'an argument of the wrong type', async (t, protocol) => {
+eachLink(test, 'an argument of the wrong type', async (t, protocol) => {
   const [short, long] = await both(t, protocol);
   assert.equal(await failure(short.invoke('Delay', 'soon')), "Failed to invoke 'Delay' due to an error on the server.");
   assert.equal(
@@ -74,7 +74,7 @@ eachProtocol(test, 'an argument of the wrong type', async (t, protocol) => {
   );
 });
 
-eachProtocol(test, 'a failed send is silent, and the connection goes on', async (t, protocol) => {
+eachLink(test, 'a failed send is silent, and the connection goes on', async (t, protocol) => {
   const [short] = await both(t, protocol);
   const received = inbox(short, 'Note');
   await short.send('NoSuchMethod');
@@ -84,7 +84,7 @@ eachProtocol(test, 'a failed send is silent, and the connection goes on', async 
   assert.deepEqual(await received.take(1), ['still here']);
 });
 
-eachProtocol(test, 'errors are detailed on the suite hubs whatever the flag says', async (t, protocol) => {
+eachLink(test, 'errors are detailed on the suite hubs whatever the flag says', async (t, protocol) => {
   const connection = await connect(t, `${server.url}/testhub`, protocol);
   assert.equal(
     await failure(connection.invoke('ThrowException', 'An error occurred.')),

@@ -4,7 +4,7 @@
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { startPeer } from './support/server.mjs';
-import { PROTOCOLS, connect, eachProtocol, inbox } from './support/client.mjs';
+import { PROTOCOLS, connect, eachLink, inbox } from './support/client.mjs';
 
 let server;
 before(async () => { server = await startPeer(); });
@@ -34,7 +34,7 @@ const CASES = [
   { name: 'users', call: () => ['SendUsers', ['bob', 'ann', 'eve']], receivers: 'abc' },
 ];
 
-eachProtocol(test, 'each target reaches its receivers and nobody else', async (t, protocol) => {
+eachLink(test, 'each target reaches its receivers and nobody else', async (t, protocol) => {
   await everyCase(t, await four(t, () => protocol));
 });
 
@@ -50,7 +50,7 @@ async function everyCase(t, clients) {
   }
 }
 
-eachProtocol(test, 'a connection that left a group hears nothing more', async (t, protocol) => {
+eachLink(test, 'a connection that left a group hears nothing more', async (t, protocol) => {
   const clients = await four(t, () => protocol);
   await clients.c.connection.invoke('Leave', 'red');
   assert.equal(await reached(clients, () => ['SendGroup', 'red']), 'ab');
@@ -60,7 +60,7 @@ eachProtocol(test, 'a connection that left a group hears nothing more', async (t
   assert.equal(await reached(clients, () => ['SendGroup', 'red']), 'abc', 'joining twice counts once');
 });
 
-eachProtocol(test, 'others can be put into a group and taken out of it', async (t, protocol) => {
+eachLink(test, 'others can be put into a group and taken out of it', async (t, protocol) => {
   const clients = await four(t, () => protocol);
   const { connection } = clients.a;
   await connection.invoke('AddToGroup', clients.d.connection.connectionId, 'green');
@@ -71,20 +71,20 @@ eachProtocol(test, 'others can be put into a group and taken out of it', async (
   assert.equal(await reached(clients, () => ['SendGroup', 'green']), '');
 });
 
-eachProtocol(test, 'the user id comes from the query', async (t, protocol) => {
+eachLink(test, 'the user id comes from the query', async (t, protocol) => {
   const clients = await four(t, () => protocol);
   assert.equal(await clients.a.connection.invoke('GetUserIdentifier'), 'ann');
   assert.equal(await clients.d.connection.invoke('GetUserIdentifier'), null);
 });
 
-eachProtocol(test, 'an empty name in a list of groups is an error', async (t, protocol) => {
+eachLink(test, 'an empty name in a list of groups is an error', async (t, protocol) => {
   const detailed = await startPeer(['--detailed-errors']);
   t.after(() => detailed.kill());
   const connection = await connect(t, `${detailed.url}/scale`, protocol);
   await assert.rejects(connection.invoke('SendGroups', ['red', ''], 'Note', 'x'), /Cannot send to an empty group name\./);
 });
 
-eachProtocol(test, 'the load kit\'s hub: broadcast, join, send to a group', async (t, protocol) => {
+eachLink(test, 'the load kit\'s hub: broadcast, join, send to a group', async (t, protocol) => {
   const [one, two] = await Promise.all([connect(t, `${server.url}/bench`, protocol), connect(t, `${server.url}/bench`, protocol)]);
   const [toOne, toTwo] = [inbox(one, 'ReceiveMessage'), inbox(two, 'ReceiveMessage')];
   await two.invoke('JoinGroup', 'g');

@@ -3,13 +3,13 @@
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { startPeer } from './support/server.mjs';
-import { collect, connect, eachProtocol, failure, inbox } from './support/client.mjs';
+import { collect, connect, eachLink, failure, inbox } from './support/client.mjs';
 
 let server;
 before(async () => { server = await startPeer(); });
 after(() => server?.kill());
 
-eachProtocol(test, 'a server stream gives its items and completes', async (t, protocol) => {
+eachLink(test, 'a server stream gives its items and completes', async (t, protocol) => {
   const connection = await connect(t, `${server.url}/scale`, protocol);
   for (const method of ['Counter', 'CounterChannel']) {
     const stream = collect(connection.stream(method, 100, 0));
@@ -18,7 +18,7 @@ eachProtocol(test, 'a server stream gives its items and completes', async (t, pr
   }
 });
 
-eachProtocol(test, 'a server stream of text, and an empty one', async (t, protocol) => {
+eachLink(test, 'a server stream of text, and an empty one', async (t, protocol) => {
   const connection = await connect(t, `${server.url}/testhub`, protocol);
   const letters = collect(connection.stream('Stream'));
   assert.equal(await letters.ended(), 'complete');
@@ -28,7 +28,7 @@ eachProtocol(test, 'a server stream of text, and an empty one', async (t, protoc
   assert.deepEqual(empty.items.items, []);
 });
 
-eachProtocol(test, 'a cancelled stream stops on the server', async (t, protocol) => {
+eachLink(test, 'a cancelled stream stops on the server', async (t, protocol) => {
   const connection = await connect(t, `${server.url}/testhub`, protocol);
   const told = inbox(connection, 'StreamCanceled');
   const stream = collect(connection.stream('InfiniteStream'));
@@ -37,7 +37,7 @@ eachProtocol(test, 'a cancelled stream stops on the server', async (t, protocol)
   assert.equal((await told.take(1)).length, 1);
 });
 
-eachProtocol(test, 'a cancelled stream gives no more items, and the connection goes on', async (t, protocol) => {
+eachLink(test, 'a cancelled stream gives no more items, and the connection goes on', async (t, protocol) => {
   const connection = await connect(t, `${server.url}/scale`, protocol);
   const stream = collect(connection.stream('Counter', 1_000_000, 1));
   await stream.items.take(3);
@@ -48,7 +48,7 @@ eachProtocol(test, 'a cancelled stream gives no more items, and the connection g
   assert.equal(stream.items.items.length, seen);
 });
 
-eachProtocol(test, 'streams and calls run side by side', async (t, protocol) => {
+eachLink(test, 'streams and calls run side by side', async (t, protocol) => {
   const connection = await connect(t, `${server.url}/scale`, protocol);
   const slow = collect(connection.stream('Counter', 1_000_000, 5));
   await slow.items.take(1);
@@ -59,7 +59,7 @@ eachProtocol(test, 'streams and calls run side by side', async (t, protocol) => 
   slow.cancel();
 });
 
-eachProtocol(test, 'an error inside a stream ends it after its items', async (t, protocol) => {
+eachLink(test, 'an error inside a stream ends it after its items', async (t, protocol) => {
   const connection = await connect(t, `${server.url}/scale`, protocol);
   const stream = collect(connection.stream('CounterThrow', 3, 'hub', 'enough'));
   const end = await stream.ended();
@@ -69,13 +69,13 @@ eachProtocol(test, 'an error inside a stream ends it after its items', async (t,
   assert.equal(generic.message, 'An error occurred on the server while streaming results.');
 });
 
-eachProtocol(test, 'an error before the stream begins', async (t, protocol) => {
+eachLink(test, 'an error before the stream begins', async (t, protocol) => {
   const connection = await connect(t, `${server.url}/testhub`, protocol);
   const end = await collect(connection.stream('StreamThrowException', 'no stream today')).ended();
   assert.equal(end.message, "An unexpected error occurred invoking 'StreamThrowException' on the server. InvalidOperationException: no stream today");
 });
 
-eachProtocol(test, 'streaming and plain methods mixed up', async (t, protocol) => {
+eachLink(test, 'streaming and plain methods mixed up', async (t, protocol) => {
   const connection = await connect(t, `${server.url}/scale`, protocol);
   assert.equal(
     await failure(connection.invoke('Counter', 1, 0)),
@@ -85,7 +85,7 @@ eachProtocol(test, 'streaming and plain methods mixed up', async (t, protocol) =
   assert.equal(end.message, "The client attempted to invoke the non-streaming 'Echo' method with a streaming invocation.");
 });
 
-eachProtocol(test, 'an unknown stream and one with too few arguments', async (t, protocol) => {
+eachLink(test, 'an unknown stream and one with too few arguments', async (t, protocol) => {
   const connection = await connect(t, `${server.url}/scale`, protocol);
   const unknown = await collect(connection.stream('NoSuchStream')).ended();
   assert.equal(unknown.message, "Failed to invoke 'NoSuchStream' due to an error on the server. HubException: Method does not exist.");

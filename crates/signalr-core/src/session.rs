@@ -51,6 +51,18 @@ impl Session {
         open && (self.pending.len() < READ_AHEAD || self.driver.wants_input())
     }
 
+    /// Whether the driver itself would take bytes now, without reading ahead. For transports that notice in another way
+    /// than by reading that a peer has left.
+    pub fn driver_wants_input(&self) -> bool {
+        self.end.is_none() && self.input_end.is_none() && self.driver.wants_input()
+    }
+
+    /// Puts bytes before everything that is received: those that came before the transport was there. They are offered
+    /// with the first poll.
+    pub fn preload(&mut self, bytes: Vec<u8>) {
+        self.pending = bytes;
+    }
+
     /// Bytes from the peer, in order. They are used in place when nothing waits before them; what the driver leaves is
     /// kept.
     pub fn receive(&mut self, bytes: &[u8], cx: &mut Context<'_>) {

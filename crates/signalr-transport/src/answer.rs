@@ -43,6 +43,7 @@ pub(crate) fn refused(refusal: Refusal) -> Answer {
         Refusal::Unknown => text(StatusCode::NOT_FOUND, NO_SUCH_ID),
         Refusal::OtherTransport => text(StatusCode::BAD_REQUEST, NO_CHANGE),
         Refusal::Busy => empty(StatusCode::CONFLICT),
+        Refusal::Disposed => empty(StatusCode::NOT_FOUND),
     }
 }
 

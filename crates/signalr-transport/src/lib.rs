@@ -1,4 +1,5 @@
-//! From HTTP requests to connections: negotiate, the connection table, and WebSockets on raw streams.
+//! From HTTP requests to connections: negotiate, the connection table, WebSockets on raw streams, Server-Sent Events and
+//! long polling.
 //!
 //! This crate knows `http` types and streams of bytes. It knows no hub, only
 //! [`ConnectionHandler`](signalr_core::ConnectionHandler), and no web framework: one hands in the parts of a request
@@ -8,7 +9,8 @@
 //!
 //! 1. Build a [`Server`] with an endpoint per path.
 //! 2. For each request call [`Server::respond`]. `None` means that the path belongs to somebody else.
-//! 3. Send a [`Reply::Answer`] as it is. For a [`Reply::Upgrade`] send the ticket's response, take the raw stream from
+//! 3. Send a [`Reply::Answer`] as it is, and a [`Reply::Events`] with its body piece by piece, without delay. For a
+//!    [`Reply::Upload`] hand the request's body to the ticket and send what it returns. For a [`Reply::Upgrade`] send the ticket's response, take the raw stream from
 //!    the HTTP server together with the bytes that came too early, and spawn [`UpgradeTicket::run_tcp`] or
 //!    [`UpgradeTicket::run`].
 //! 4. At the end call [`Server::stop`].
@@ -22,6 +24,7 @@
 
 mod answer;
 mod authenticate;
+mod exchange;
 #[doc(hidden)]
 pub mod fuzzing;
 mod metric;
@@ -34,6 +37,7 @@ mod ticket;
 mod ws;
 
 pub use authenticate::{Authenticate, Authentication, Denied, bearer_token};
+pub use exchange::{EventStream, UploadTicket};
 pub use options::{EndpointOptions, SubProtocolSelector};
 pub use respond::{PeerAddress, Reply};
 pub use server::{Server, ServerBuilder, StopSummary, UPGRADE_IMPOSSIBLE};

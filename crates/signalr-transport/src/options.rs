@@ -15,6 +15,8 @@ pub struct EndpointOptions {
     pub(crate) transports: Vec<TransportKind>,
     pub(crate) connection: Arc<ConnectionOptions>,
     pub(crate) close_timeout: Duration,
+    pub(crate) poll_timeout: Duration,
+    pub(crate) application_buffer: usize,
     pub(crate) minimum_protocol_version: i32,
     pub(crate) send_buffer: Option<usize>,
     pub(crate) max_websocket_message: Option<u64>,
@@ -32,6 +34,8 @@ impl Default for EndpointOptions {
             ],
             connection: Arc::default(),
             close_timeout: Duration::from_secs(5),
+            poll_timeout: Duration::from_secs(90),
+            application_buffer: 64 * 1024,
             minimum_protocol_version: 0,
             send_buffer: Some(256 * 1024),
             max_websocket_message: None,
@@ -47,8 +51,8 @@ impl EndpointOptions {
         Self::default()
     }
 
-    /// Which transports may be used. Default: all that this version has, which is WebSockets; kinds that it does not
-    /// have may be named and are not offered. With none the endpoint refuses everybody.
+    /// Which transports may be used. Default: WebSockets, Server-Sent Events and long polling. With none the
+    /// endpoint refuses everybody.
     pub fn transports(mut self, transports: impl IntoIterator<Item = TransportKind>) -> Self {
         self.transports = transports.into_iter().collect();
         self
@@ -75,6 +79,20 @@ impl EndpointOptions {
     /// A client that does not answer holds its socket for so long.
     pub fn close_timeout(mut self, timeout: Duration) -> Self {
         self.close_timeout = timeout;
+        self
+    }
+
+    /// How long a long poll waits for data before it is answered empty. Default 90 s. A client then polls again; proxies
+    /// that give up sooner need a smaller value.
+    pub fn poll_timeout(mut self, timeout: Duration) -> Self {
+        self.poll_timeout = timeout;
+        self
+    }
+
+    /// Bytes of POSTs that may wait for the application before a POST has to wait itself. Default 64 KiB; 0 for no
+    /// limit. Server-Sent Events and long polling only.
+    pub fn application_buffer(mut self, bytes: usize) -> Self {
+        self.application_buffer = bytes;
         self
     }
 
@@ -124,7 +142,8 @@ impl EndpointOptions {
 }
 
 /// What this version can do.
-const BUILT: [TransportKind; 1] = [TransportKind::WebSockets];
+const BUILT: [TransportKind; 3] =
+    [TransportKind::WebSockets, TransportKind::ServerSentEvents, TransportKind::LongPolling];
 
 impl fmt::Debug for EndpointOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,14 +4,17 @@
 //! trailing slash.
 
 use crate::answer::{self, Answer};
+use crate::exchange::{self, EventStream, Exchange, ExchangeTask, UploadTicket};
 use crate::server::{Endpoint, Server};
-use crate::table::Refusal;
+use crate::table::{Claimed, Posting, Refusal};
 use crate::ticket::{Ready, UpgradeTicket};
 use crate::ws;
 use http::header::ACCEPT;
 use http::request::Parts;
-use http::{HeaderMap, Method, StatusCode};
-use signalr_core::{ConnectInfo, RequestHead, TransportKind, User, new_id};
+use http::{HeaderMap, Method, Response, StatusCode};
+use signalr_core::{
+    ConnectInfo, Connection, Framing, RequestHead, Session, TransportKind, Unframed, User, new_id,
+};
 use signalr_protocol::negotiate::{AvailableTransport, NegotiateRequest, NegotiateResponse, query_value};
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -34,6 +37,10 @@ pub enum Reply {
     Answer(Answer),
     /// Send [`UpgradeTicket::response`], then run the ticket with the raw connection.
     Upgrade(UpgradeTicket),
+    /// Hand the request's body in, then send what comes back.
+    Upload(UploadTicket),
+    /// Send this, each piece of the body as soon as it is there.
+    Events(Response<EventStream>),
 }
 
 /// What a path means.
@@ -74,7 +81,7 @@ impl Request<'_> {
         };
         match place {
             Place::Negotiate => Reply::Answer(self.negotiate()),
-            Place::Connect => self.connect(user).unwrap_or_else(Reply::Answer),
+            Place::Connect => self.connect(user).await.unwrap_or_else(Reply::Answer),
         }
     }
 
@@ -132,55 +139,96 @@ impl Request<'_> {
 
     // Connect
 
-    fn connect(&self, user: Option<Arc<User>>) -> Result<Reply, Answer> {
+    async fn connect(&self, user: Option<Arc<User>>) -> Result<Reply, Answer> {
         let parts = self.parts;
         match parts.method {
-            Method::GET if accepts_event_stream(&parts.headers) => {
-                Err(self.other_transport(TransportKind::ServerSentEvents))
-            }
+            Method::GET if accepts_event_stream(&parts.headers) => self.event_stream(user),
             Method::GET if ws::is_upgrade(&parts.method, &parts.headers) => self.web_socket(user),
-            Method::GET => Err(answer::never_cached(self.other_transport(TransportKind::LongPolling))),
-            Method::POST => Err(self.post()),
-            Method::DELETE => Err(self.delete()),
+            Method::GET => {
+                let answer = self.long_poll(user).await.unwrap_or_else(|refusal| refusal);
+                Ok(Reply::Answer(answer::never_cached(answer)))
+            }
+            Method::POST => self.post().map(Reply::Upload),
+            Method::DELETE => self.delete().map(Reply::Answer),
             _ => Err(answer::empty(StatusCode::METHOD_NOT_ALLOWED)),
         }
     }
 
-    /// A request for a transport that this version does not have.
-    fn other_transport(&self, transport: TransportKind) -> Answer {
-        let Some(token) = self.token() else {
-            return answer::text(StatusCode::BAD_REQUEST, answer::ID_REQUIRED);
-        };
-        match self.server.table().transport_of(&token) {
-            Err(refusal) => answer::refused(refusal),
-            // Where it is enabled by its options, a connection in use gets the answer that it would get with it.
-            Ok(Some(other))
-                if other != transport && self.endpoint.options.transports.contains(&transport) =>
-            {
-                answer::refused(Refusal::OtherTransport)
+    fn required_token(&self) -> Result<String, Answer> {
+        self.token().ok_or_else(|| answer::text(StatusCode::BAD_REQUEST, answer::ID_REQUIRED))
+    }
+
+    /// The checks that come before a transport may look at the connection.
+    fn enabled(&self, token: &str, kind: TransportKind) -> Result<(), Answer> {
+        self.server.table().transport_of(token).map_err(answer::refused)?;
+        if self.endpoint.options.transports.contains(&kind) { Ok(()) } else { Err(answer::not_enabled(kind)) }
+    }
+
+    fn event_stream(&self, user: Option<Arc<User>>) -> Result<Reply, Answer> {
+        const KIND: TransportKind = TransportKind::ServerSentEvents;
+        let token = self.required_token()?;
+        self.enabled(&token, KIND)?;
+        let claimed = self.claim(&token, KIND)?;
+        let opening = self.open(claimed, &exchange::EVENTS, self.info(KIND, user));
+        let stream = EventStream::open(&opening.exchange, opening.session.connection());
+        tokio::spawn(opening);
+        Ok(Reply::Events(exchange::events(stream)))
+    }
+
+    async fn long_poll(&self, user: Option<Arc<User>>) -> Result<Answer, Answer> {
+        const KIND: TransportKind = TransportKind::LongPolling;
+        let token = self.required_token()?;
+        self.enabled(&token, KIND)?;
+        let known = self.server.table().exchange(&token, KIND).map_err(answer::refused)?;
+        if let Some(exchange) = known {
+            return Ok(exchange::next_poll(&exchange, self.endpoint.options.poll_timeout).await);
+        }
+        let claimed = self.claim(&token, KIND)?;
+        let opening = self.open(claimed, &Unframed, self.info(KIND, user));
+        let answer = exchange::first_poll(&opening.exchange);
+        tokio::spawn(opening);
+        Ok(answer)
+    }
+
+    fn claim(&self, token: &str, kind: TransportKind) -> Result<Claimed, Answer> {
+        if self.server.is_stopping() {
+            return Err(answer::stopping());
+        }
+        let room = self.endpoint.options.application_buffer;
+        self.server.table().claim(token, kind, Some(room)).map_err(answer::refused)
+    }
+
+    /// Opens the application's half; the task is to be spawned.
+    fn open(&self, mut claimed: Claimed, framing: &'static dyn Framing, info: ConnectInfo) -> ExchangeTask {
+        let options = &self.endpoint.options;
+        claimed.seat.track(self.server.track());
+        let exchange = claimed.exchange.unwrap_or_else(|| Exchange::new(options.application_buffer));
+        let connection = Connection::new(claimed.id, info, framing, options.connection.clone(), None);
+        exchange.start(&connection);
+        let session = Session::open(&*self.endpoint.handler, connection.clone());
+        claimed.seat.activate(&connection);
+        ExchangeTask::new(session, exchange, options.close_timeout, claimed.seat)
+    }
+
+    fn post(&self) -> Result<UploadTicket, Answer> {
+        let token = self.required_token()?;
+        let room = self.endpoint.options.application_buffer;
+        match self.server.table().posting(&token, room).map_err(answer::refused)? {
+            Posting::To(exchange) => Ok(UploadTicket::new(exchange)),
+            Posting::Never => Err(answer::text(StatusCode::METHOD_NOT_ALLOWED, answer::NO_POST)),
+        }
+    }
+
+    fn delete(&self) -> Result<Answer, Answer> {
+        let token = self.required_token()?;
+        match self.server.table().exchange(&token, TransportKind::LongPolling) {
+            Ok(Some(exchange)) => {
+                exchange.terminate();
+                Ok(answer::empty(StatusCode::ACCEPTED))
             }
-            Ok(_) => answer::not_enabled(transport),
+            Err(Refusal::Unknown) => Err(answer::refused(Refusal::Unknown)),
+            _ => Err(answer::text(StatusCode::BAD_REQUEST, answer::NO_DELETE)),
         }
-    }
-
-    /// Only transports that this version does not have are posted to.
-    fn post(&self) -> Answer {
-        match self.known_token() {
-            Err(answer) => answer,
-            Ok(_) => answer::text(StatusCode::METHOD_NOT_ALLOWED, answer::NO_POST),
-        }
-    }
-
-    fn delete(&self) -> Answer {
-        match self.known_token() {
-            Err(answer) => answer,
-            Ok(_) => answer::text(StatusCode::BAD_REQUEST, answer::NO_DELETE),
-        }
-    }
-
-    fn known_token(&self) -> Result<Option<TransportKind>, Answer> {
-        let token = self.token().ok_or_else(|| answer::text(StatusCode::BAD_REQUEST, answer::ID_REQUIRED))?;
-        self.server.table().transport_of(&token).map_err(answer::refused)
     }
 
     fn web_socket(&self, user: Option<Arc<User>>) -> Result<Reply, Answer> {
@@ -197,7 +245,7 @@ impl Request<'_> {
             return Err(answer::stopping());
         }
         let claimed = match &token {
-            Some(token) => table.claim(token, KIND).map_err(answer::refused)?,
+            Some(token) => table.claim(token, KIND, None).map_err(answer::refused)?,
             None => table.claim_new(KIND),
         };
         let ready = Ready { endpoint: self.endpoint.clone(), info: self.info(KIND, user), claimed };

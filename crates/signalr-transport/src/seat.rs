@@ -14,6 +14,8 @@ pub(crate) struct Seat {
     token: Arc<str>,
     transport: TransportKind,
     since: Instant,
+    /// Why it ends, where that is not what was asked of the connection.
+    reason: Option<CloseReason>,
     /// Keeps the server from being stopped while the connection lives.
     tracked: Option<TaskTrackerToken>,
 }
@@ -21,7 +23,7 @@ pub(crate) struct Seat {
 impl Seat {
     pub(crate) fn new(table: Arc<Table>, token: Arc<str>, transport: TransportKind) -> Self {
         metric::connection_started(transport);
-        Self { table, token, transport, since: Instant::now(), tracked: None }
+        Self { table, token, transport, since: Instant::now(), reason: None, tracked: None }
     }
 
     pub(crate) fn track(&mut self, tracked: TaskTrackerToken) {
@@ -33,6 +35,16 @@ impl Seat {
         self.table.activate(&self.token, connection);
     }
 
+    /// Says why the connection ends, for the metrics.
+    pub(crate) fn ends_because(&mut self, reason: CloseReason) {
+        self.reason.get_or_insert(reason);
+    }
+
+    /// Whether the server is shutting down.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.table.is_stopping()
+    }
+
     /// Whether the server wants no task to go on.
     pub(crate) fn is_cut(&self) -> bool {
         self.table.is_cut()
@@ -42,8 +54,9 @@ impl Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         let connection = self.table.remove(&self.token);
-        let status = connection
-            .and_then(|connection| connection.close_requested())
+        let status = self
+            .reason
+            .or_else(|| connection.and_then(|connection| connection.close_requested()))
             .map_or(CloseReason::ClientGone.status(), CloseReason::status);
         metric::connection_ended(self.transport, status, self.since.elapsed());
     }

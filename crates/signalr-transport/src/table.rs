@@ -4,6 +4,7 @@
 //! the beat of everybody else. It does not close sockets: a connection's task holds a [`Seat`], and the entry lives as
 //! long as that. Tokens are opaque here; the endpoint makes them.
 
+use crate::exchange::Exchange;
 use crate::seat::Seat;
 use signalr_core::Instant;
 use signalr_core::{CloseReason, Connection, ConnectionId, Heartbeat, Ticks, TransportKind};
@@ -32,10 +33,19 @@ pub(crate) struct Table {
 }
 
 enum Entry {
-    /// Known from negotiate; waits for a transport.
-    Negotiated { id: ConnectionId, since: Instant },
-    /// The transport is chosen; its connection exists, or is just being made.
-    Chosen { transport: TransportKind, connection: Option<Arc<Connection>> },
+    /// Known from negotiate; waits for a transport. The exchange is there once something was posted.
+    Negotiated { id: ConnectionId, since: Instant, exchange: Option<Arc<Exchange>> },
+    /// The transport is chosen.
+    Chosen(Chosen),
+}
+
+/// A connection with its transport.
+struct Chosen {
+    transport: TransportKind,
+    /// `None` while it is just being made.
+    connection: Option<Arc<Connection>>,
+    /// Where requests carry it.
+    exchange: Option<Arc<Exchange>>,
 }
 
 /// Why a request cannot have a connection.
@@ -47,6 +57,16 @@ pub(crate) enum Refusal {
     OtherTransport,
     /// This transport carries it already, by another request.
     Busy,
+    /// It has ended, and only its application still has something to do.
+    Disposed,
+}
+
+/// What a POST may go to.
+pub(crate) enum Posting {
+    /// Here.
+    To(Arc<Exchange>),
+    /// The transport takes no POSTs.
+    Never,
 }
 
 impl Table {
@@ -72,7 +92,7 @@ impl Table {
 
     /// Remembers a negotiated connection until a transport takes it or the disconnect time-out has passed.
     pub(crate) fn negotiated(&self, token: Arc<str>, id: ConnectionId) {
-        self.shard(&token).insert(token, Entry::Negotiated { id, since: Instant::now() });
+        self.shard(&token).insert(token, Entry::Negotiated { id, since: Instant::now(), exchange: None });
     }
 
     /// The transport that a known token has chosen; `Err` for unknown tokens.
@@ -80,39 +100,74 @@ impl Table {
         match self.shard(token).get(token) {
             None => Err(Refusal::Unknown),
             Some(Entry::Negotiated { .. }) => Ok(None),
-            Some(Entry::Chosen { transport, .. }) => Ok(Some(*transport)),
+            Some(Entry::Chosen(chosen)) => Ok(Some(chosen.transport)),
         }
     }
 
-    /// Gives a negotiated connection to a transport, for good.
-    pub(crate) fn claim(self: &Arc<Self>, token: &str, transport: TransportKind) -> Result<Claimed, Refusal> {
+    /// Where a POST for this token goes. Before a transport is chosen it waits in a buffer of `room` bytes.
+    pub(crate) fn posting(&self, token: &str, room: usize) -> Result<Posting, Refusal> {
+        match self.shard(token).get_mut(token) {
+            None => Err(Refusal::Unknown),
+            Some(Entry::Negotiated { exchange, .. }) => {
+                Ok(Posting::To(exchange.get_or_insert_with(|| Exchange::new(room)).clone()))
+            }
+            Some(Entry::Chosen(chosen)) => match &chosen.exchange {
+                None => Ok(Posting::Never),
+                Some(exchange) => Ok(Posting::To(exchange.clone())),
+            },
+        }
+    }
+
+    /// The exchange of a connection that `transport` carries; `None` for a token that has chosen no transport yet.
+    pub(crate) fn exchange(
+        &self,
+        token: &str,
+        transport: TransportKind,
+    ) -> Result<Option<Arc<Exchange>>, Refusal> {
+        match self.shard(token).get(token) {
+            None => Err(Refusal::Unknown),
+            Some(Entry::Negotiated { .. }) => Ok(None),
+            Some(Entry::Chosen(chosen)) if chosen.transport != transport => Err(Refusal::OtherTransport),
+            Some(Entry::Chosen(chosen)) => chosen.exchange.clone().map(Some).ok_or(Refusal::Busy),
+        }
+    }
+
+    /// Gives a negotiated connection to a transport, for good. With `room` it is one that requests carry, with an
+    /// application buffer of so many bytes.
+    pub(crate) fn claim(
+        self: &Arc<Self>,
+        token: &str,
+        transport: TransportKind,
+        room: Option<usize>,
+    ) -> Result<Claimed, Refusal> {
         let mut shard = self.shard(token);
         let (token, entry) = shard.get_key_value(token).ok_or(Refusal::Unknown)?;
-        let id = match entry {
-            Entry::Negotiated { id, .. } => id.clone(),
-            Entry::Chosen { transport: other, .. } if *other != transport => {
-                return Err(Refusal::OtherTransport);
-            }
-            Entry::Chosen { .. } => return Err(Refusal::Busy),
+        let (id, posted) = match entry {
+            Entry::Negotiated { id, exchange, .. } => (id.clone(), exchange.clone()),
+            Entry::Chosen(chosen) => return Err(chosen.refuses(transport)),
         };
         let token = token.clone();
-        shard.insert(token.clone(), Entry::Chosen { transport, connection: None });
+        let exchange = room.map(|room| posted.clone().unwrap_or_else(|| Exchange::new(room)));
+        let chosen = Chosen { transport, connection: None, exchange: exchange.clone() };
+        shard.insert(token.clone(), Entry::Chosen(chosen));
         drop(shard);
-        Ok(Claimed { id, seat: Seat::new(self.clone(), token, transport) })
+        let exchange = exchange.or(posted);
+        Ok(Claimed { id, exchange, seat: Seat::new(self.clone(), token, transport) })
     }
 
     /// A connection that was not negotiated: its id is its token.
     pub(crate) fn claim_new(self: &Arc<Self>, transport: TransportKind) -> Claimed {
         let id = ConnectionId::random();
         let token: Arc<str> = id.as_str().into();
-        self.shard(&token).insert(token.clone(), Entry::Chosen { transport, connection: None });
-        Claimed { id, seat: Seat::new(self.clone(), token, transport) }
+        let chosen = Chosen { transport, connection: None, exchange: None };
+        self.shard(&token).insert(token.clone(), Entry::Chosen(chosen));
+        Claimed { id, exchange: None, seat: Seat::new(self.clone(), token, transport) }
     }
 
     /// The connection of a claimed entry exists now.
     pub(crate) fn activate(&self, token: &str, active: &Arc<Connection>) {
-        if let Some(Entry::Chosen { connection, .. }) = self.shard(token).get_mut(token) {
-            *connection = Some(active.clone());
+        if let Some(Entry::Chosen(chosen)) = self.shard(token).get_mut(token) {
+            chosen.connection = Some(active.clone());
         }
         // After the insertion, so that either this thread or the one that stops sees the other.
         if self.stopping.load(Ordering::SeqCst) {
@@ -122,7 +177,7 @@ impl Table {
 
     pub(crate) fn remove(&self, token: &str) -> Option<Arc<Connection>> {
         match self.shard(token).remove(token)? {
-            Entry::Chosen { connection, .. } => connection,
+            Entry::Chosen(chosen) => chosen.connection,
             Entry::Negotiated { .. } => None,
         }
     }
@@ -140,7 +195,13 @@ impl Table {
     pub(crate) fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
         for shard in &self.shards {
-            lock(shard).retain(|_, entry| matches!(entry, Entry::Chosen { .. }));
+            lock(shard).retain(|_, entry| match entry {
+                Entry::Chosen(_) => true,
+                Entry::Negotiated { exchange, .. } => {
+                    forget(exchange.as_ref());
+                    false
+                }
+            });
         }
         self.each_connection(|connection| connection.request_close(CloseReason::ServerShutdown));
     }
@@ -158,7 +219,7 @@ impl Table {
     fn each_connection(&self, act: impl Fn(&Connection)) {
         for shard in &self.shards {
             for entry in lock(shard).values() {
-                if let Entry::Chosen { connection: Some(connection), .. } = entry {
+                if let Entry::Chosen(Chosen { connection: Some(connection), .. }) = entry {
                     act(connection);
                 }
             }
@@ -169,7 +230,40 @@ impl Table {
 /// A connection that has its transport and whose entry is held.
 pub(crate) struct Claimed {
     pub(crate) id: ConnectionId,
+    /// The exchange of a connection that requests carry; otherwise only there when something was posted before.
+    pub(crate) exchange: Option<Arc<Exchange>>,
     pub(crate) seat: Seat,
+}
+
+impl Chosen {
+    /// Why `transport` cannot have this connection.
+    fn refuses(&self, transport: TransportKind) -> Refusal {
+        let over = self.connection.as_ref().is_some_and(|connection| connection.is_ended());
+        if self.transport != transport {
+            Refusal::OtherTransport
+        } else if over {
+            Refusal::Disposed
+        } else {
+            Refusal::Busy
+        }
+    }
+
+    fn beat(&self, now: Instant, patience: Duration) {
+        // A connection whose client stays away gets no more than that in this beat (B-2.8).
+        if self.exchange.as_ref().is_some_and(|exchange| exchange.beat(now, patience)) {
+            return;
+        }
+        if let Some(connection) = &self.connection {
+            connection.beat(now);
+        }
+    }
+}
+
+/// A connection that never got its transport is gone; whoever still posts to it is told.
+fn forget(exchange: Option<&Arc<Exchange>>) {
+    if let Some(exchange) = exchange {
+        exchange.dispose();
+    }
 }
 
 /// The heart knows its table only as long as others do.
@@ -187,13 +281,15 @@ impl Table {
     fn beat(&self, now: Instant) {
         for shard in &self.shards {
             lock(shard).retain(|_, entry| match entry {
-                Entry::Negotiated { since, .. } => {
-                    now.saturating_duration_since(*since) <= self.disconnect_timeout
-                }
-                Entry::Chosen { connection, .. } => {
-                    if let Some(connection) = connection {
-                        connection.beat(now);
+                Entry::Negotiated { since, exchange, .. } => {
+                    let kept = now.saturating_duration_since(*since) <= self.disconnect_timeout;
+                    if !kept {
+                        forget(exchange.as_ref());
                     }
+                    kept
+                }
+                Entry::Chosen(chosen) => {
+                    chosen.beat(now, self.disconnect_timeout);
                     true
                 }
             });

@@ -68,7 +68,10 @@ impl UpgradeTicket {
         let Ready { endpoint, info, claimed } = self.ready;
         let options = &endpoint.options;
         let connection = Connection::new(claimed.id, info, &WEBSOCKET, options.connection.clone(), writer);
-        let session = Session::open(&*endpoint.handler, connection.clone());
+        let mut session = Session::open(&*endpoint.handler, connection.clone());
+        if let Some(posted) = claimed.exchange {
+            session.preload(posted.hand_over());
+        }
         claimed.seat.activate(&connection);
         let decoder = Decoder::new(options.max_websocket_message);
         WebSocketTask::new(session, io, decoder, early.to_vec(), options.close_timeout, claimed.seat)

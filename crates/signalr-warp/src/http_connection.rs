@@ -2,7 +2,8 @@
 
 use crate::endpoint::Endpoints;
 use http::request::Parts;
-use http::{Request, Response, StatusCode};
+use http::{Request, StatusCode};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
@@ -81,8 +82,8 @@ impl Http {
         request.extensions_mut().insert(peer);
         if self.endpoints.server.owns(request.uri().path()) {
             let upgrade = request.extensions_mut().remove::<OnUpgrade>();
-            let (parts, _) = request.into_parts();
-            return Ok(self.answer_endpoint(&parts, upgrade).await);
+            let (parts, body) = request.into_parts();
+            return Ok(self.answer_endpoint(&parts, upgrade, body).await);
         }
         Ok(match &self.routes {
             Some(routes) => routes(request).await,
@@ -90,9 +91,14 @@ impl Http {
         })
     }
 
-    async fn answer_endpoint(&self, parts: &Parts, upgrade: Option<OnUpgrade>) -> WarpResponse {
-        match self.endpoints.answer(parts, upgrade).await {
-            Some(answer) => Response::into_response(answer),
+    async fn answer_endpoint(
+        &self,
+        parts: &Parts,
+        upgrade: Option<OnUpgrade>,
+        body: Incoming,
+    ) -> WarpResponse {
+        match self.endpoints.answer(parts, upgrade, body.into_data_stream()).await {
+            Some(answer) => answer,
             None => StatusCode::NOT_FOUND.into_response(),
         }
     }

@@ -2,8 +2,7 @@
 
 use crate::cors::Cors;
 use crate::endpoint::Endpoints;
-use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, Uri};
+use http::{HeaderMap, Method, Request, Uri};
 use hyper::upgrade::OnUpgrade;
 use signalr_transport::{PeerAddress, Server};
 use warp::filters::BoxedFilter;
@@ -11,7 +10,7 @@ use warp::path::FullPath;
 use warp::{Filter, Rejection, reject};
 
 /// What the filters of this crate answer with.
-pub type EndpointReply = Response<Bytes>;
+pub type EndpointReply = warp::reply::Response;
 
 /// A [`Server`] as warp routes.
 pub trait ServerExt {
@@ -50,11 +49,12 @@ fn filter(endpoints: Endpoints) -> BoxedFilter<(EndpointReply,)> {
         .and(warp::header::headers_cloned())
         .and(warp::ext::optional::<PeerAddress>())
         .and(warp::ext::optional::<OnUpgrade>())
-        .and_then(move |path, method, query, headers, peer, upgrade| {
+        .and(warp::body::stream())
+        .and_then(move |path, method, query, headers, peer, upgrade, body| {
             let endpoints = endpoints.clone();
             async move {
                 let parts = parts(path, method, query, headers, peer).ok_or_else(reject::not_found)?;
-                endpoints.answer(&parts, upgrade).await.ok_or_else(reject::not_found)
+                endpoints.answer(&parts, upgrade, body).await.ok_or_else(reject::not_found)
             }
         })
         .boxed()

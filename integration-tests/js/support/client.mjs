@@ -1,4 +1,4 @@
-// Connections of the official client, over WebSockets, in both protocols; and every connection a test opened is
+// Connections of the official client, over every transport, in both protocols; and every connection a test opened is
 // stopped at its end.
 
 import * as signalR from '@microsoft/signalr';
@@ -12,11 +12,21 @@ export const PROTOCOLS = [
   { name: 'messagepack', make: () => new MessagePackHubProtocol() },
 ];
 
+const { WebSockets, ServerSentEvents, LongPolling } = signalR.HttpTransportType;
+const over = (transport, protocol) => ({ ...protocol, transport });
+
+/** What a client can be connected by: a protocol over a transport. Server-Sent Events carry no binary. */
+export const LINKS = [
+  ...PROTOCOLS.map((protocol) => over(WebSockets, protocol)),
+  over(ServerSentEvents, PROTOCOLS[0]),
+  ...PROTOCOLS.map((protocol) => over(LongPolling, protocol)),
+];
+
 /** Builds a connection that is not started yet. `test` is the test context that owns it. */
 export function build(test, url, protocol, options = {}) {
   const { reconnect, ...transport } = options;
   const builder = new signalR.HubConnectionBuilder()
-    .withUrl(url, { transport: signalR.HttpTransportType.WebSockets, ...transport })
+    .withUrl(url, { transport: protocol.transport ?? WebSockets, ...transport })
     .withHubProtocol(protocol.make())
     .configureLogging(LOG);
   if (reconnect) builder.withAutomaticReconnect(reconnect);
@@ -68,7 +78,17 @@ export async function failure(promise) {
   throw new Error('It was expected to fail, and it succeeded.');
 }
 
-/** Runs `body` once for each protocol, as a test of its own. */
+/** Runs `body` once for each of these links, as a test of its own. */
+export const eachOf = (links) => (suite, name, body) => {
+  for (const link of links) {
+    suite(`${name} (${link.name}, ${signalR.HttpTransportType[link.transport]})`, (test) => body(test, link));
+  }
+};
+
+/** Runs `body` once for each protocol over each transport, as a test of its own. */
+export const eachLink = eachOf(LINKS);
+
+/** Runs `body` once for each protocol over WebSockets, as a test of its own. */
 export function eachProtocol(suite, name, body) {
   for (const protocol of PROTOCOLS) {
     suite(`${name} (${protocol.name})`, (test) => body(test, protocol));

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use futures_util::future::try_join_all;
-use signalr_core::{ConnectInfo, RequestHead, User};
+use signalr_core::{ConnectInfo, RequestHead, TransportKind, User};
 use signalr_hub::{HubContext, HubEndpoint, HubOptions};
 use signalr_protocol::Compression;
 use signalr_transport::{Denied, EndpointOptions, Server, bearer_token};
@@ -24,6 +24,8 @@ use crate::{control, fleet, hubs, suites};
 
 /// How long connections may take to end.
 const DRAIN: Duration = Duration::from_secs(5);
+
+const WITHOUT_WEBSOCKETS: [TransportKind; 2] = [TransportKind::ServerSentEvents, TransportKind::LongPolling];
 
 /// Serves until SIGINT, SIGTERM or `POST /control/stop`.
 pub(crate) async fn run(options: ServeOptions) -> Result<()> {
@@ -149,7 +151,7 @@ fn suite_server(
     }
     let server = builder
         .endpoint("/testhub", test.handler(), open())
-        .endpoint("/testhub-nowebsockets", test.handler(), open().transports([]))
+        .endpoint("/testhub-nowebsockets", test.handler(), open().transports(WITHOUT_WEBSOCKETS))
         .endpoint("/uncreatable", hub(|options| HubEndpoint::of(hubs::uncreatable_hub(), options)), open())
         .endpoint(
             "/authorizedhub",
@@ -163,7 +165,7 @@ fn suite_server(
         )
         .endpoint("/echo", Arc::new(hubs::EchoHandler), open())
         .endpoint("/default", default.handler(), open())
-        .endpoint("/default-nowebsockets", default.handler(), open().transports([]))
+        .endpoint("/default-nowebsockets", default.handler(), open().transports(WITHOUT_WEBSOCKETS))
         .endpoint("/negotiateProtocolVersion12", default.handler(), open().minimum_protocol_version(12))
         .endpoint("/negotiateProtocolVersionNegative", default.handler(), open().minimum_protocol_version(-1))
         .endpoint("/dynamic", hub(|options| HubEndpoint::of(hubs::dynamic_hub(), options)), open())

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use bytes::Bytes;
 use serde_json::json;
 use signalr_hub::HubContext;
 use signalr_transport::Server;
@@ -20,7 +19,7 @@ use warp::{Filter, Rejection};
 use crate::hubs::TestHub;
 use crate::tokens::Tokens;
 
-type Answer = Response<Bytes>;
+type Answer = warp::reply::Response;
 
 static REDIRECTS: AtomicU32 = AtomicU32::new(0);
 
@@ -122,7 +121,7 @@ impl Request {
             Some(base) => {
                 let count = REDIRECTS.fetch_add(1, Ordering::Relaxed) + 1;
                 let url = format!("{base}/testHub?numRedirects={count}");
-                Response::new(Bytes::from(format!("{{ \"url\": \"{url}\" }}")))
+                Response::new(format!("{{ \"url\": \"{url}\" }}").into())
             }
             None => {
                 let url = format!("http://{}/authorizedHub", self.host);
@@ -145,13 +144,13 @@ impl Request {
 }
 
 fn status(code: StatusCode, text: &'static str) -> Answer {
-    let mut answer = Response::new(Bytes::from_static(text.as_bytes()));
+    let mut answer = Response::new(text.into());
     *answer.status_mut() = code;
     answer
 }
 
 fn typed(kind: &'static str, body: String) -> Answer {
-    let mut answer = Response::new(Bytes::from(body));
+    let mut answer = Response::new(body.into());
     answer.headers_mut().insert("content-type", HeaderValue::from_static(kind));
     answer
 }

@@ -22,6 +22,9 @@ impl HubConnection {
                 }
                 if self.connection.info().transport.keeps_alive() {
                     calls.ping(options, now);
+                } else {
+                    // The next tick is as far away as if there were pings.
+                    calls.last_ping = now;
                 }
                 self.connection.set_deadline(Some(calls.next_deadline(options)));
             }

@@ -24,7 +24,8 @@ pub enum Seen {
 }
 
 /// An application: `!` ends normally, `?` with an error, `big N` sends N bytes, `alarm N` asks for a tick in N
-/// seconds, `stubborn` makes it ignore requests to close; anything else comes back.
+/// seconds, `stubborn` makes it ignore requests to close, `hang` makes it take nothing more and never end; anything else
+/// comes back.
 #[derive(Clone, Default)]
 pub struct App {
     pub seen: Arc<Mutex<Vec<Seen>>>,
@@ -41,11 +42,18 @@ struct Driver {
     connection: Arc<Connection>,
     end: Option<WorkEnd>,
     stubborn: bool,
+    hangs: bool,
 }
 
 impl ConnectionHandler for App {
     fn open(&self, connection: &Arc<Connection>) -> Box<dyn ConnectionDriver> {
-        Box::new(Driver { app: self.clone(), connection: connection.clone(), end: None, stubborn: false })
+        Box::new(Driver {
+            app: self.clone(),
+            connection: connection.clone(),
+            end: None,
+            stubborn: false,
+            hangs: false,
+        })
     }
 }
 
@@ -67,6 +75,7 @@ impl ConnectionDriver for Driver {
             _ => match text {
                 "!" => self.end = Some(WorkEnd::Normal),
                 "?" => self.end = Some(WorkEnd::Failed),
+                "hang" => self.hangs = true,
                 "stubborn" => self.stubborn = true,
                 _ => self.connection.send_payload(input),
             },
@@ -75,11 +84,11 @@ impl ConnectionDriver for Driver {
     }
 
     fn wants_input(&self) -> bool {
-        self.end.is_none()
+        self.end.is_none() && !self.hangs
     }
 
     fn poll_work(&mut self, _: &mut Context<'_>) -> Poll<WorkEnd> {
-        self.end.map_or(Poll::Pending, Poll::Ready)
+        self.end.filter(|_| !self.hangs).map_or(Poll::Pending, Poll::Ready)
     }
 
     fn on_tick(&mut self, _: Instant) {
