@@ -74,6 +74,10 @@ async function round(t, number) {
   for (const node of nodes) talk.add(await quiet(own, node, 1));
   const ledgers = await Promise.all(nodes.flatMap((node) => Array.from({ length: LISTENERS_PER_NODE }, (_, p) => listen(own, node, p, talk))));
   const crowd = new Crowd(nodes, helpers);
+  t.after(() => {
+    talk.stop().catch(() => {});
+    crowd.abandon();
+  });
   talk.start();
   crowd.start(CROWD_PER_NODE);
   await talk.more(SOME);

@@ -11,6 +11,7 @@ import { poll, within } from './wait.mjs';
 export const TOPICS = ['all', 'group'];
 export const GROUP = 'everybody';
 const PACE_MS = 40;
+const PATIENCE_MS = 60_000;
 /** How a connection ends that the server has closed with leave to reconnect. */
 const CLOSED = 'closed';
 
@@ -49,10 +50,14 @@ export class Talk {
   }
 
   /** Resolves when so many more were said by everybody, and acknowledged. */
-  more(count) {
+  async more(count) {
     const { said } = this.marks();
     const reached = () => TOPICS.every((topic) => said[topic].every((next, s) => this.acked[topic][s] >= next + count));
-    return poll(reached, `${count} more messages of everybody`);
+    try {
+      await poll(reached, `${count} more messages of everybody`, PATIENCE_MS);
+    } catch (error) {
+      throw new Error(`${error.message}; from ${JSON.stringify(said)} to ${JSON.stringify(this.marks())}`);
+    }
   }
 
   /** A copy of the counts as they are now. */

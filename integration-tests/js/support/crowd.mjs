@@ -50,6 +50,12 @@ export class Crowd {
     this.#excuse = deferred();
   }
 
+  /** As few as possible from now on. */
+  abandon() {
+    this.#over = true;
+    this.calm();
+  }
+
   /** Resolves when the last of them has gone. Fails if a round has failed that should not. */
   async stop() {
     this.#over = true;
