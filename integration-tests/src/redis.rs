@@ -4,6 +4,7 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -52,6 +53,19 @@ impl Redis {
         crate::process::signal(self.process.id().context("redis-server has ended")?, "CONT").await
     }
 
+    /// Lets it do nothing at all for so long, as a command does that takes its time. Returns at once.
+    pub async fn do_nothing(&self, seconds: u32) -> Result<()> {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await?;
+        Ok(stream.write_all(format!("DEBUG SLEEP {seconds}\r\n").as_bytes()).await?)
+    }
+
+    /// Whether it answers now.
+    pub async fn answers(&self) -> bool {
+        tokio::time::timeout(Duration::from_millis(500), self.command("PING"))
+            .await
+            .is_ok_and(|pong| pong.is_ok())
+    }
+
     /// Sends one inline command on a connection of its own; gives the first line of the answer.
     ///
     /// # Errors
@@ -82,7 +96,7 @@ impl Redis {
 async fn launch(port: u16) -> Result<Option<Child>> {
     let mut process = Command::new("redis-server")
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-        .args(["--dir", "/tmp"])
+        .args(["--enable-debug-command", "yes", "--dir", "/tmp"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .kill_on_drop(true)

@@ -5,6 +5,8 @@
 
 #[path = "support/faulty_fleet.rs"]
 mod faulty_fleet;
+#[path = "support/hard_days.rs"]
+mod hard_days;
 
 use std::time::Duration;
 

@@ -29,6 +29,8 @@
 //! | a publisher that is cut alone loses nothing but what is unknown | `a_publisher_that_is_cut_alone_loses_only_what_is_unknown` |
 //! | each [`OutagePolicy`] does what it says; a full buffer drops the oldest | `tests/policies.rs` |
 //! | all that is wanted is in force before the state is `Up` | `ten_thousand_channels_come_back_before_the_state_is_up` |
+//! | also when the subscriber is cut again and again while it subscribes | `a_subscriber_that_is_cut_while_it_subscribes_gets_everything_back` |
+//! | a server that keeps up is not ended by the limits of Redis' output buffers, whatever the bursts | `bursts_beyond_the_soft_limit_of_redis_cost_nothing` |
 //! | a Redis that hangs is noticed within 3.5 s, a busy process cuts nothing healthy | `a_frozen_redis_is_noticed_and_costs_what_was_counted`, `a_starved_process_does_not_cut_healthy_connections` |
 //! | two connections that lead to different servers are found out | `a_subscriber_that_leads_elsewhere_is_found_out_and_replaced` |
 //! | a Redis that is not there at the start is waited for, or is an error, as configured | `a_redis_that_comes_late_is_waited_for`, `a_connection_string_fails_at_the_start_as_the_reference_does` |

@@ -361,3 +361,76 @@ async fn a_connection_string_fails_at_the_start_as_the_reference_does() {
     let lenient = string + ",abortConnect=false";
     assert!(signalr_backplane_redis::RedisBackplane::connect(&lenient).await.is_ok());
 }
+
+/// Redis ends subscribers with more than 8 MB waiting for a minute (here 2 s); one that keeps up is not ended.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bursts_beyond_the_soft_limit_of_redis_cost_nothing() {
+    let fleet = RedisFleet::start();
+    let (a, b, topic) = pair(&fleet).await;
+    assert_eq!(fleet.0.ask("CONFIG SET client-output-buffer-limit \"pubsub 64mb 8mb 2\""), "+OK");
+    let (mut next, mut waiting) = (0, 0);
+    let since = Instant::now();
+    while since.elapsed() < Duration::from_secs(6) {
+        let tickets: Vec<_> =
+            (next..next + 40).map(|number| a.say_padded(&topic, number, 512 << 10)).collect();
+        next += 40;
+        waiting = waiting.max(most_waiting(&fleet.0));
+        for outcome in outcomes(tickets).await {
+            assert_eq!(outcome, Ok(Outcome::Receivers(2)));
+        }
+    }
+    println!("{next} messages of 512 KiB, up to {waiting} bytes waiting for one subscriber");
+    for node in [&a, &b] {
+        assert!(comes_true(PATIENCE, || node.log.len() as u64 == next).await);
+        node.log.assert_once_and_in_order(0);
+        assert_eq!(node.backplane.counters().overflowed, 0);
+    }
+}
+
+/// Bytes that Redis holds for the subscriber that is furthest behind.
+fn most_waiting(server: &RedisServer) -> u64 {
+    let lines = server.ask_all(&["CLIENT LIST TYPE pubsub"]);
+    let waiting =
+        lines.iter().filter_map(|line| line.split(" omem=").nth(1)?.split(' ').next()?.parse().ok());
+    waiting.max().unwrap_or_default()
+}
+
+/// The subscriber is cut again and again while it brings its channels into force: in the end all are.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subscriber_that_is_cut_while_it_subscribes_gets_everything_back() {
+    let fleet = RedisFleet::start();
+    let a = Node::join(fleet.node().await).await;
+    let topics: Vec<Topic> = (0..10_000).map(|number| Topic::group(&format!("group {number}"))).collect();
+    assert_eq!(a.hub.subscribe(&topics).await, Ok(Subscribed::InForce));
+    let all = subscribed(&fleet.0);
+    assert!(all > 10_000);
+    let mut events = a.backplane.events();
+    let mut cut_halfway = 0;
+    fleet.0.cut_subscribers();
+    while cut_halfway < 2 {
+        let mut seen = 0;
+        let halfway = comes_true(PATIENCE, || {
+            seen = subscribed(&fleet.0);
+            seen > 0
+        });
+        assert!(halfway.await, "it does not come back");
+        cut_halfway += u32::from(seen < all);
+        fleet.0.cut_subscribers();
+    }
+    Node::raises(&mut events, |event| *event == RedisEvent::SubscriberReplaced).await;
+    a.reaches(BackplaneState::Up).await;
+    assert_eq!(subscribed(&fleet.0), all);
+    for (number, topic) in (0..).zip(topics.iter().step_by(50)) {
+        assert_eq!(a.say(topic, number).await, Ok(Outcome::Receivers(1)), "{topic:?}");
+    }
+    assert!(comes_true(PATIENCE, || a.log.len() == topics.len() / 50).await);
+    a.log.assert_once_and_in_order(0);
+}
+
+/// Channels that the one subscriber of a Redis has at the moment.
+fn subscribed(server: &RedisServer) -> usize {
+    let lines = server.ask_all(&["CLIENT LIST TYPE pubsub"]);
+    let counts =
+        lines.iter().filter_map(|line| line.split(" sub=").nth(1)?.split(' ').next()?.parse::<usize>().ok());
+    counts.sum()
+}

@@ -198,7 +198,8 @@ impl Fleet {
         Ok(all)
     }
 
-    fn said(&self) -> Vec<u64> {
+    /// How many messages each client had said until now.
+    pub(crate) fn said(&self) -> Vec<u64> {
         let mut said = vec![0; STREAMS];
         for talker in self.nodes.iter().flat_map(|node| &node.talkers) {
             said[talker.stream] = talker.said.load(Ordering::Relaxed);

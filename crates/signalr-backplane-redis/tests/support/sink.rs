@@ -92,6 +92,14 @@ impl Node {
     pub fn say(&self, topic: &Topic, number: u64) -> signalr_core::Ticket {
         self.hub.publish(topic, numbered(number))
     }
+
+    /// The same in so many bytes, and a few more.
+    pub fn say_padded(&self, topic: &Topic, number: u64, bytes: usize) -> signalr_core::Ticket {
+        let mut message = InvocationMessage::default();
+        // Numbers may begin with zeros.
+        message.payloads.set(Protocol::Json, Bytes::from(format!("{}{number:020}", "0".repeat(bytes))));
+        self.hub.publish(topic, BackplaneMessage::Invocation(message))
+    }
 }
 
 /// Checks that no number came twice, and that at most `unknown` came behind newer ones.
