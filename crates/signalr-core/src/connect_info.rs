@@ -80,6 +80,18 @@ impl User {
         Self { claims, expires: None }
     }
 
+    /// The same user, with a ticket that runs out at this time.
+    #[must_use]
+    pub fn expiring(mut self, at: SystemTime) -> Self {
+        self.expires = Some(at);
+        self
+    }
+
+    /// Whether there is a claim of this type with this value; both are compared exactly.
+    pub fn has_claim(&self, kind: &str, value: &str) -> bool {
+        self.claims.iter().any(|(k, v)| k == kind && v == value)
+    }
+
     /// The first claim of a type.
     pub fn claim(&self, kind: &str) -> Option<&str> {
         self.claims.iter().find(|(k, _)| k == kind).map(|(_, value)| value.as_str())

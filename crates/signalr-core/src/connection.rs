@@ -5,7 +5,7 @@
 
 use crate::clock::Instant;
 use crate::close_reason::CloseReason;
-use crate::connect_info::ConnectInfo;
+use crate::connect_info::{ConnectInfo, User};
 use crate::framing::Framing;
 use crate::ids::ConnectionId;
 use crate::metric;
@@ -19,7 +19,7 @@ use std::io::{self, IoSlice};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio_util::sync::CancellationToken;
 
 const NO_PROTOCOL: u8 = u8::MAX;
@@ -33,6 +33,8 @@ const SENDER_ROUNDS: usize = 1;
 pub struct ConnectionOptions {
     /// The outbox's limits and the slow-client rule.
     pub outbox: OutboxLimits,
+    /// Whether a connection is closed when its user's ticket runs out. Default false, as in the reference.
+    pub close_on_authentication_expiration: bool,
 }
 
 /// The shared half of a connection.
@@ -51,6 +53,9 @@ pub struct Connection {
     created: Instant,
     deadline: AtomicU64,
     tick_due: AtomicBool,
+    /// When the user's ticket runs out, in the form of `deadline`.
+    expires: AtomicU64,
+    user_changed: AtomicBool,
     ending: Mutex<Ending>,
     groups: Mutex<Vec<Arc<str>>>,
 }
@@ -73,6 +78,7 @@ impl Connection {
     ) -> Arc<Self> {
         let outbox = Outbox::new();
         outbox.set_writer(writer);
+        let expires = AtomicU64::new(millis_left(info.user.as_deref()));
         Arc::new(Self {
             id,
             info,
@@ -85,6 +91,8 @@ impl Connection {
             created: Instant::now(),
             deadline: AtomicU64::new(NO_DEADLINE),
             tick_due: AtomicBool::new(false),
+            expires,
+            user_changed: AtomicBool::new(false),
             ending: Mutex::new(Ending::default()),
             groups: Mutex::new(Vec::new()),
         })
@@ -109,6 +117,23 @@ impl Connection {
     pub fn set_user_id(&self, id: &str) {
         // A second handshake does not exist, so a value that is already there is the same one.
         let _ = self.user_id.set(id.into());
+    }
+
+    /// Whether a later request for this connection (a poll, a post, a new socket) comes from the user who opened it,
+    /// judged by the name-identifier claim. That it does not is logged, once per connection; what hub code sees does
+    /// not change (B-2.10).
+    pub fn is_of_user(&self, user: Option<&User>) -> bool {
+        let is_same = self.info.user.as_deref().and_then(User::id) == user.and_then(User::id);
+        if !is_same && !self.user_changed.swap(true, Ordering::Relaxed) {
+            tracing::warn!(connection = %self.id, "a request comes from another user than the connection's");
+        }
+        is_same
+    }
+
+    /// The ticket of a later request takes the place of the last one: its end counts from now on.
+    pub fn renew_ticket(&self, user: Option<&User>) {
+        let age = to_millis(self.created.elapsed());
+        self.expires.store(age.saturating_add(millis_left(user)), Ordering::Relaxed);
     }
 
     /// The hub protocol, once the handshake has chosen it.
@@ -267,7 +292,11 @@ impl Connection {
 
     /// One beat of the server's heart: wakes the task when its deadline has come, and ends a client that is stuck.
     pub fn beat(&self, now: Instant) {
-        if to_millis(now.saturating_duration_since(self.created)) >= self.deadline.load(Ordering::Relaxed) {
+        let age = to_millis(now.saturating_duration_since(self.created));
+        if self.options.close_on_authentication_expiration && age >= self.expires.load(Ordering::Relaxed) {
+            self.request_close(CloseReason::AuthExpired);
+        }
+        if age >= self.deadline.load(Ordering::Relaxed) {
             self.deadline.store(NO_DEADLINE, Ordering::Relaxed);
             self.tick_due.store(true, Ordering::Release);
             self.outbox.wake_task();
@@ -358,6 +387,12 @@ impl fmt::Debug for Connection {
             .field("protocol", &self.protocol())
             .finish_non_exhaustive()
     }
+}
+
+/// Milliseconds until a user's ticket runs out, by the wall clock; zero when it has, `NO_DEADLINE` when it never does.
+fn millis_left(user: Option<&User>) -> u64 {
+    user.and_then(|user| user.expires)
+        .map_or(NO_DEADLINE, |at| to_millis(at.duration_since(SystemTime::now()).unwrap_or_default()))
 }
 
 fn to_millis(duration: Duration) -> u64 {

@@ -7,6 +7,7 @@
 use crate::clock::Instant;
 use crate::close_reason::CloseReason;
 use crate::connection::Connection;
+use crate::policy::Policy;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -17,6 +18,11 @@ use std::task::{Context, Poll};
 pub trait ConnectionHandler: Send + Sync + 'static {
     /// Called once when a transport has been connected, on the connection's task. Must not block.
     fn open(&self, connection: &Arc<Connection>) -> Box<dyn ConnectionDriver>;
+
+    /// What transports ask about every request before it is served; all must allow it. Default: everybody may connect.
+    fn policies(&self) -> &[Arc<dyn Policy>] {
+        &[]
+    }
 }
 
 /// The application's half of one connection, as a state machine without I/O.

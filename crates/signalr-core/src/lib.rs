@@ -26,6 +26,7 @@ mod manager;
 mod metric;
 mod outbox;
 mod outgoing;
+mod policy;
 mod session;
 mod turn;
 
@@ -48,5 +49,6 @@ pub use manager::{
 };
 pub use outbox::{DirectWriter, Flushed, OutboxLimits, SlowClientPolicy};
 pub use outgoing::{OutgoingMessage, ProtocolSet};
+pub use policy::{Caller, Policy, authenticated};
 pub use session::Session;
 pub use turn::Turn;

@@ -5,14 +5,14 @@
 use signalr_core::Instant;
 use signalr_core::{
     CloseReason, ConnectInfo, Connection, ConnectionDriver, ConnectionHandler, ConnectionId,
-    ConnectionOptions, DirectWriter, InputEnd, Session, TransportKind, Turn, Unframed, WorkEnd,
+    ConnectionOptions, DirectWriter, InputEnd, Session, TransportKind, Turn, Unframed, User, WorkEnd,
 };
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 #[derive(Default)]
 struct Socket {
@@ -204,4 +204,49 @@ async fn a_busy_driver_lets_64_kib_in_and_no_more() {
         Poll::Ready(())
     })
     .await;
+}
+
+/// A connection whose user's ticket runs out in 10 s.
+fn ticketed(close_on_expiry: bool) -> Arc<Connection> {
+    let mut info = ConnectInfo::new(TransportKind::InMemory);
+    info.user = Some(Arc::new(User::with_id("ada").expiring(SystemTime::now() + Duration::from_secs(10))));
+    let mut options = ConnectionOptions::default();
+    options.close_on_authentication_expiration = close_on_expiry;
+    Connection::new(ConnectionId::random(), info, &Unframed, Arc::new(options), None)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ticket_ends_its_connection_only_when_that_is_asked_for() {
+    for (asked_for, reason) in [(true, Some(CloseReason::AuthExpired)), (false, None)] {
+        let connection = ticketed(asked_for);
+        tokio::time::advance(Duration::from_secs(9)).await;
+        connection.beat(Instant::now());
+        assert_eq!(connection.close_requested(), None);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        connection.beat(Instant::now());
+        assert_eq!(connection.close_requested(), reason);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_later_ticket_takes_the_place_of_the_first() {
+    let connection = ticketed(true);
+    connection.renew_ticket(Some(&User::with_id("ada")));
+    tokio::time::advance(Duration::from_secs(3600)).await;
+    connection.beat(Instant::now());
+    assert_eq!(connection.close_requested(), None, "a ticket without an end lasts for ever");
+    let over = User::with_id("ada").expiring(SystemTime::UNIX_EPOCH);
+    connection.renew_ticket(Some(&over));
+    connection.beat(Instant::now());
+    assert_eq!(connection.close_requested(), Some(CloseReason::AuthExpired));
+}
+
+#[test]
+fn a_user_is_known_by_the_name_identifier() {
+    let connection = ticketed(false);
+    let mut promoted = User::with_id("ada");
+    promoted.claims.push(("role".to_owned(), "admin".to_owned()));
+    assert!(connection.is_of_user(Some(&promoted)));
+    assert!(!connection.is_of_user(Some(&User::with_id("eve"))));
+    assert!(!connection.is_of_user(None));
 }

@@ -6,6 +6,7 @@ use crate::arguments::{HubArgument, HubArguments};
 use crate::context::Context;
 use crate::definition::{Hub, HubDefinition};
 use crate::error::{HubError, HubResult};
+use crate::policy::PolicyRef;
 use futures_core::Stream;
 use serde::Serialize;
 use std::borrow::Cow;
@@ -49,6 +50,31 @@ impl HubBuilder {
                 }
             }
         });
+        self
+    }
+
+    /// Adds a policy for the whole hub; see [`HubDefinition::authorize`].
+    #[must_use]
+    pub fn authorize(mut self, policy: impl Into<PolicyRef>) -> Self {
+        self.definition.authorize(policy);
+        self
+    }
+
+    /// Adds a policy for a method that was added before; see [`HubDefinition::authorize_method`].
+    ///
+    /// ```
+    /// # use signalr_hub::{Caller, Context, HubBuilder};
+    /// fn moderators(caller: &Caller<'_>) -> bool {
+    ///     caller.has_claim("role", "moderator")
+    /// }
+    ///
+    /// let hub = HubBuilder::new("Chat")
+    ///     .method("Ban", |_: Context, user: String| async move { Ok(user) })
+    ///     .authorize_method("Ban", moderators);
+    /// ```
+    #[must_use]
+    pub fn authorize_method(mut self, name: &str, policy: impl Into<PolicyRef>) -> Self {
+        self.definition.authorize_method(name, policy);
         self
     }
 

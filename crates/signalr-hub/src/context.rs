@@ -3,9 +3,10 @@
 //! Owns the item bag and the slot of a running call. Connections belong to core; this is a view of one.
 
 use crate::clients::CallerClients;
+use crate::definition::Method;
 use crate::groups::CallerGroups;
 use crate::options::HubOptions;
-use signalr_core::{CloseReason, ConnectInfo, Connection, ConnectionId, HubLifetimeManager, User};
+use signalr_core::{Caller, CloseReason, ConnectInfo, Connection, ConnectionId, HubLifetimeManager, User};
 use signalr_protocol::{EncodeError, HubProtocol, Protocol};
 use std::any::{Any, TypeId};
 use std::fmt;
@@ -143,6 +144,14 @@ impl Context {
     /// Groups of this connection and of others.
     pub fn groups(&self) -> CallerGroups {
         CallerGroups::new(self.inner.clone())
+    }
+
+    /// Whether all policies of a method allow a call.
+    pub(crate) fn is_allowed(&self, method: &Method) -> bool {
+        let mut caller = Caller::of_request(self.user(), &self.info().request);
+        caller.connection_id = Some(self.connection_id());
+        caller.method = Some(&method.name);
+        method.policies.iter().all(|policy| policy.allows(&self.inner.options, &caller))
     }
 
     /// A result or an item could not be written: the connection ends with that error (B-7.8).

@@ -6,6 +6,8 @@
 use crate::arguments::{HubArguments, OpenedStreams};
 use crate::context::{Context, Slot};
 use crate::error::{HubError, HubResult};
+use crate::options::HubOptions;
+use crate::policy::PolicyRef;
 use crate::reply::Reply;
 use crate::stream::StreamSink;
 use futures_util::FutureExt;
@@ -97,6 +99,8 @@ pub(crate) struct Method {
     pub(crate) streams: usize,
     /// Binds without calling: binding failures come before everything else (B-7.3).
     pub(crate) check: fn(Arguments<'_>) -> Result<(), BindError>,
+    /// All of them must allow a call.
+    pub(crate) policies: Vec<PolicyRef>,
 }
 
 /// A hub's name, methods and hooks.
@@ -108,6 +112,8 @@ pub struct HubDefinition {
     exact: HashMap<Box<str>, Arc<Method>>,
     folded: HashMap<Box<str>, Arc<Method>>,
     duplicate: Option<Box<str>>,
+    pub(crate) policies: Vec<PolicyRef>,
+    guarded_nothing: Option<Box<str>>,
 }
 
 impl HubDefinition {
@@ -123,6 +129,8 @@ impl HubDefinition {
             exact: HashMap::new(),
             folded: HashMap::new(),
             duplicate: None,
+            policies: Vec::new(),
+            guarded_nothing: None,
         }
     }
 
@@ -145,6 +153,43 @@ impl HubDefinition {
     /// refuses to be built with such a hub.
     pub fn duplicate_method(&self) -> Option<&str> {
         self.duplicate.as_deref()
+    }
+
+    /// Adds a policy for the whole hub: it is asked about every request to the hub's endpoints, negotiate included. A
+    /// client that it does not allow gets HTTP status 401 when nobody is known, else 403.
+    pub fn authorize(&mut self, policy: impl Into<PolicyRef>) {
+        self.policies.push(policy.into());
+    }
+
+    /// Adds a policy for a method that was added before. A call that it does not allow fails with `Failed to invoke 'X'
+    /// because user is unauthorized`; the connection goes on.
+    pub fn authorize_method(&mut self, name: &str, policy: impl Into<PolicyRef>) {
+        let folded = name.to_ascii_lowercase();
+        // The two tables share each method: one gives it up while it is changed.
+        let method = self.exact.remove(name).and_then(|shared| {
+            drop(self.folded.remove(folded.as_str()));
+            Arc::into_inner(shared)
+        });
+        let Some(mut method) = method else {
+            self.guarded_nothing.get_or_insert_with(|| name.into());
+            return;
+        };
+        method.policies.push(policy.into());
+        let method = Arc::new(method);
+        self.exact.insert(name.into(), method.clone());
+        self.folded.insert(folded.into(), method);
+    }
+
+    /// A method that was to get a policy and does not exist. A server refuses to be built with such a hub.
+    pub fn guarded_nothing(&self) -> Option<&str> {
+        self.guarded_nothing.as_deref()
+    }
+
+    /// The first policy that hub or methods refer to by a name that these options do not know. A server refuses to be
+    /// built with such a hub.
+    pub fn unknown_policy(&self, options: &HubOptions) -> Option<&str> {
+        let methods = self.exact.values().flat_map(|method| &method.policies);
+        self.policies.iter().chain(methods).find_map(|policy| policy.unknown_in(options))
     }
 
     /// Adds a method that answers at once, without a future of its own.
@@ -259,7 +304,8 @@ impl HubDefinition {
 
     fn add<A: HubArguments>(&mut self, name: &str, run: Run) {
         let check = |arguments: Arguments<'_>| A::bind(arguments, &mut OpenedStreams::default()).map(drop);
-        let method = Arc::new(Method { name: name.into(), run, streams: A::STREAMS, check });
+        let method =
+            Arc::new(Method { name: name.into(), run, streams: A::STREAMS, check, policies: Vec::new() });
         self.exact.insert(name.into(), method.clone());
         if self.folded.insert(name.to_ascii_lowercase().into(), method).is_some() {
             self.duplicate.get_or_insert_with(|| name.into());

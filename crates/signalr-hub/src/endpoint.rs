@@ -7,7 +7,7 @@ use crate::definition::{Hub, HubDefinition};
 use crate::hub_context::HubContext;
 use crate::options::HubOptions;
 use signalr_core::{
-    Backplane, BackplaneError, Connection, ConnectionDriver, ConnectionHandler, HubLifetimeManager,
+    Backplane, BackplaneError, Connection, ConnectionDriver, ConnectionHandler, HubLifetimeManager, Policy,
 };
 use std::fmt;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ pub struct HubEndpoint {
     pub(crate) definition: HubDefinition,
     pub(crate) options: Arc<HubOptions>,
     pub(crate) manager: Arc<HubLifetimeManager>,
+    policies: Vec<Arc<dyn Policy>>,
 }
 
 impl HubEndpoint {
@@ -28,13 +29,22 @@ impl HubEndpoint {
     /// Serves a hub that is defined already.
     pub fn of(definition: HubDefinition, options: HubOptions) -> Arc<Self> {
         let manager = HubLifetimeManager::new(definition.name.clone(), options.manager());
-        Arc::new(Self { definition, options: Arc::new(options), manager })
+        Self::assemble(definition, options, manager)
     }
 
     /// Serves a definition with the connections, groups and users of another endpoint, as one hub type at two paths
     /// needs. What the manager was made with (protocols, order, its time-outs) stays as it is.
     pub fn sharing(other: &Self, definition: HubDefinition, options: HubOptions) -> Arc<Self> {
-        Arc::new(Self { definition, options: Arc::new(options), manager: other.manager.clone() })
+        Self::assemble(definition, options, other.manager.clone())
+    }
+
+    fn assemble(
+        definition: HubDefinition,
+        options: HubOptions,
+        manager: Arc<HubLifetimeManager>,
+    ) -> Arc<Self> {
+        let policies = definition.policies.iter().map(|policy| policy.resolve(&options)).collect();
+        Arc::new(Self { definition, options: Arc::new(options), manager, policies })
     }
 
     /// Joins a backplane; before the first connection.
@@ -75,6 +85,10 @@ impl HubEndpoint {
 impl ConnectionHandler for Handler {
     fn open(&self, connection: &Arc<Connection>) -> Box<dyn ConnectionDriver> {
         Box::new(HubConnection::new(self.0.clone(), connection.clone()))
+    }
+
+    fn policies(&self) -> &[Arc<dyn Policy>] {
+        &self.0.policies
     }
 }
 

@@ -28,6 +28,7 @@ mod hub_context;
 pub mod macro_support;
 mod metric;
 mod options;
+mod policy;
 mod reply;
 mod stream;
 
@@ -44,4 +45,6 @@ pub use error::{HubError, HubResult};
 pub use groups::{CallerGroups, Groups};
 pub use hub_context::{HubContext, HubHandle};
 pub use options::{HubOptions, UserIdProvider};
+pub use policy::PolicyRef;
+pub use signalr_core::{Caller, Policy, authenticated};
 pub use stream::StreamSink;

@@ -9,12 +9,20 @@ use crate::stream::StreamSink;
 use futures_core::Stream;
 use futures_util::StreamExt;
 use serde::Serialize;
+use signalr_core::Policy;
 use std::future::Future;
 use std::marker::PhantomData;
 
 pub use crate::arguments::HubArgument;
-pub use crate::{ClientProxy, Context, Hub, HubDefinition, SingleClient, TypedClient};
+pub use crate::{
+    ClientProxy, Context, Hub, HubDefinition, PolicyRef, SingleClient, TypedClient, authenticated,
+};
 pub use std::sync::Arc;
+
+/// The policy that `authorize = path` names.
+pub fn policy<P: Policy>(policy: P) -> PolicyRef {
+    policy.into()
+}
 
 /// What a method returned.
 pub struct Returned<T>(pub T);

@@ -1,7 +1,8 @@
 //! The settings of a hub.
 
-use signalr_core::{ConnectInfo, DeliveryOrder, ManagerOptions, ProtocolSet};
+use signalr_core::{ConnectInfo, DeliveryOrder, ManagerOptions, Policy, ProtocolSet};
 use signalr_protocol::{Compression, Protocol};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +46,7 @@ pub struct HubOptions {
     pub client_result_timeout: Duration,
     /// Finds the user identifier. Default: the name-identifier claim of the authenticated user.
     pub user_id: Option<UserIdProvider>,
+    pub(crate) policies: BTreeMap<String, Arc<dyn Policy>>,
 }
 
 impl Default for HubOptions {
@@ -64,6 +66,7 @@ impl Default for HubOptions {
             group_timeout: manager.group_timeout,
             client_result_timeout: manager.result_timeout,
             user_id: None,
+            policies: BTreeMap::new(),
         }
     }
 }
@@ -72,6 +75,12 @@ impl HubOptions {
     /// Sets the hook that finds the user identifier.
     pub fn user_id(&mut self, provider: impl Fn(&ConnectInfo) -> Option<String> + Send + Sync + 'static) {
         self.user_id = Some(Arc::new(provider));
+    }
+
+    /// Gives a policy a name, by which hubs and methods can refer to it (`authorize = "name"`): for policies that hold
+    /// state of the running program. The latest of one name counts.
+    pub fn policy(&mut self, name: impl Into<String>, policy: impl Policy) {
+        self.policies.insert(name.into(), Arc::new(policy));
     }
 
     pub(crate) fn find_user(&self, info: &ConnectInfo) -> Option<String> {

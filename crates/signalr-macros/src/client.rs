@@ -81,6 +81,12 @@ fn method(
     check_method(function, errors);
     let mut attributes = function.attrs.clone();
     let method = MethodOptions::take(&mut attributes, errors);
+    if let Some(attribute) = method.attribute.as_ref().filter(|_| !method.policies.is_empty()) {
+        errors.at(
+            attribute,
+            "the server calls this, so nobody is asked for permission; `authorize` belongs on hub methods",
+        );
+    }
     if method.stream {
         errors.at(&method.attribute, "a client has no stream methods");
     }

@@ -37,6 +37,7 @@ use proc_macro::TokenStream;
 /// | --- | --- | --- |
 /// | `name = "ChatHub"` | the hub's name on a backplane and in traces; in a fleet with .NET servers it must be the full name of the .NET type, e.g. `"Company.Chat.ChatHub"` | the type's name |
 /// | `rename_all = "camelCase"` | how method names are written on the wire: `"PascalCase"`, `"camelCase"` or `"snake_case"` | `"PascalCase"` |
+/// | `authorize` | who may connect, see below; checked before every request, negotiate included | everybody |
 /// | `crate = "path"` | where the facade is found when it was renamed | `::signalr` |
 ///
 /// # Methods
@@ -53,11 +54,23 @@ use proc_macro::TokenStream;
 ///   `#[hub_method(stream)]` above the method.
 /// - `#[hub_method(name = "...")]` sets the wire name. Names are matched ignoring ASCII case, so two methods
 ///   whose names differ by case only are a compile error.
+/// - `#[hub_method(authorize)]` and its forms below say who may call the method; to others it fails with `Failed to
+///   invoke 'X' because user is unauthorized`.
 /// - `on_connected(&self, cx: &Context)` and `on_disconnected(&self, cx: &Context, error: Option<&HubError>)`
 ///   are the life cycle (both return nothing or `HubResult<()>`, arguments may be left out) and are never
 ///   callable by clients. Other names that begin with `on_` are a compile error unless `#[hub_method(name =
 ///   "...")]` says that it is meant.
 /// - Functions without `self`, generics and helpers belong into another, plain `impl` block.
+///
+/// # Who may
+///
+/// | written | who passes |
+/// | --- | --- |
+/// | `authorize` | every authenticated user |
+/// | `authorize = moderators` | whom the function `fn moderators(caller: &Caller<'_>) -> bool`, or another `Policy` at that path, allows; a wrong path does not compile |
+/// | `authorize = "moderators"` | whom the policy of that name in the hub's options allows; an unknown name fails the server's `build` |
+///
+/// Several of them must all allow. Who the user is says the endpoint's `authenticate` hook.
 #[proc_macro_attribute]
 pub fn hub(arguments: TokenStream, item: TokenStream) -> TokenStream {
     hub::expand(arguments.into(), item.into()).into()

@@ -3,10 +3,11 @@
 //! Owns their grammar and defaults. Helper attributes are taken off the item here, so that the emitted code
 //! does not carry them.
 
-use proc_macro2::TokenStream;
-use quote::{ToTokens, quote};
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::meta::ParseNestedMeta;
 use syn::parse::Parser;
+use syn::spanned::Spanned;
 use syn::{Attribute, LitStr, Path};
 
 use crate::errors::Errors;
@@ -17,6 +18,8 @@ use crate::names::RenameRule;
 pub(crate) struct BlockOptions {
     pub(crate) name: Option<LitStr>,
     pub(crate) rename: RenameRule,
+    /// Who may connect.
+    pub(crate) policies: Vec<Guard>,
     facade: Option<Path>,
 }
 
@@ -43,10 +46,12 @@ impl BlockOptions {
             self.name = Some(wire_name(meta)?);
         } else if meta.path.is_ident("rename_all") {
             self.rename = RenameRule::parse(&meta.value()?.parse()?)?;
+        } else if with_name && meta.path.is_ident("authorize") {
+            self.policies.push(Guard::parse(meta)?);
         } else if meta.path.is_ident("crate") {
             self.facade = Some(meta.value()?.parse::<LitStr>()?.parse()?);
         } else {
-            let allowed = if with_name { "`name = \"...\"`, " } else { "" };
+            let allowed = if with_name { "`name = \"...\"`, `authorize`, " } else { "" };
             return Err(meta.error(format!(
                 "unknown argument; allowed are {allowed}`rename_all = \"...\"` and `crate = \"...\"`"
             )));
@@ -63,9 +68,50 @@ impl BlockOptions {
     }
 }
 
+/// One `authorize` of a hub or a method.
+pub(crate) enum Guard {
+    /// `authorize`: every known user.
+    Known(Span),
+    /// `authorize = path`: a policy.
+    Policy(Path),
+    /// `authorize = "name"`: a policy that the options hold.
+    Named(LitStr),
+}
+
+impl Guard {
+    fn parse(meta: &ParseNestedMeta<'_>) -> syn::Result<Self> {
+        if !meta.input.peek(syn::Token![=]) {
+            return Ok(Self::Known(meta.path.span()));
+        }
+        let value = meta.value()?;
+        if !value.peek(LitStr) {
+            return value.parse().map(Self::Policy).map_err(|error| {
+                let text = "a policy is the path of a function, `authorize = moderators`, or a name, `authorize = \"moderators\"`";
+                syn::Error::new(error.span(), text)
+            });
+        }
+        let name: LitStr = value.parse()?;
+        if name.value().is_empty() {
+            return Err(syn::Error::new(name.span(), "a policy's name cannot be empty"));
+        }
+        Ok(Self::Named(name))
+    }
+
+    /// The policy as an expression; a type error in it is shown where the user wrote it.
+    pub(crate) fn expression(&self, support: &TokenStream) -> TokenStream {
+        match self {
+            Self::Known(span) => quote_spanned!(*span=> #support::policy(#support::authenticated)),
+            Self::Policy(path) => quote_spanned!(path.span()=> #support::policy(#path)),
+            Self::Named(name) => quote_spanned!(name.span()=> #support::PolicyRef::named(#name)),
+        }
+    }
+}
+
 /// What `#[hub_method(..)]` said.
 #[derive(Default)]
 pub(crate) struct MethodOptions {
+    /// Who may call it.
+    pub(crate) policies: Vec<Guard>,
     pub(crate) name: Option<LitStr>,
     /// The return type is a stream although its name does not show it.
     pub(crate) stream: bool,
@@ -94,8 +140,12 @@ impl MethodOptions {
             self.name = Some(wire_name(meta)?);
         } else if meta.path.is_ident("stream") {
             self.stream = true;
+        } else if meta.path.is_ident("authorize") {
+            self.policies.push(Guard::parse(meta)?);
         } else {
-            return Err(meta.error("unknown argument; allowed are `name = \"...\"` and `stream`"));
+            return Err(
+                meta.error("unknown argument; allowed are `name = \"...\"`, `authorize` and `stream`")
+            );
         }
         Ok(())
     }

@@ -1,11 +1,14 @@
-//! The hook that says who the user of a request is.
+//! Who the user of a request is, and whether that user may make it.
 //!
-//! Owns the question and the forms of a refusal; what a token means is the application's business. Asked before
-//! negotiate and before every transport request, as authorization is in the reference.
+//! Owns the order (the authentication hook first, then the policies of handler and endpoint) and the forms of a refusal;
+//! what a token means is the application's business. Asked before negotiate and before every transport request, as
+//! authorization is in the reference.
 
-use signalr_core::{RequestHead, User};
+use crate::options::EndpointOptions;
+use signalr_core::{Caller, Connection, ConnectionHandler, RequestHead, User};
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 /// The answer of [`Authenticate`], in time.
 pub type Authentication<'a> = Pin<Box<dyn Future<Output = Result<Option<User>, Denied>> + Send + 'a>>;
@@ -49,6 +52,49 @@ impl Denied {
     /// Status 401 that asks for a bearer token.
     pub fn unauthorized() -> Self {
         Self::Unauthorized { challenge: "Bearer".to_owned() }
+    }
+}
+
+impl EndpointOptions {
+    /// The user of a request, if it may be made.
+    pub(crate) async fn admit(
+        &self,
+        handler: &dyn ConnectionHandler,
+        head: &RequestHead,
+    ) -> Result<Option<Arc<User>>, Denied> {
+        let user = match &self.authenticate {
+            Some(hook) => hook.authenticate(head).await?.map(Arc::new),
+            None => None,
+        };
+        let caller = Caller::of_request(user.as_deref(), head);
+        let mut policies = handler.policies().iter().chain(&self.policies);
+        match (policies.all(|policy| policy.allows(&caller)), &user) {
+            (true, _) => Ok(user),
+            (false, None) => Err(Denied::unauthorized()),
+            (false, Some(_)) => Err(Denied::Forbidden),
+        }
+    }
+
+    /// Whether there is anything to ask.
+    pub(crate) fn is_guarded(&self, handler: &dyn ConnectionHandler) -> bool {
+        self.authenticate.is_some() || !self.policies.is_empty() || !handler.policies().is_empty()
+    }
+
+    /// Judges a request for a connection that exists already. The ticket of a poll, or of a new socket, replaces the
+    /// connection's.
+    pub(crate) fn admit_again(
+        &self,
+        connection: &Connection,
+        user: Option<&User>,
+        renews: bool,
+    ) -> Result<(), Denied> {
+        if !connection.is_of_user(user) && self.refuse_changed_user {
+            return Err(Denied::Forbidden);
+        }
+        if renews {
+            connection.renew_ticket(user);
+        }
+        Ok(())
     }
 }
 

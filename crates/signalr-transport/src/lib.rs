@@ -41,5 +41,6 @@ pub use exchange::{EventStream, UploadTicket};
 pub use options::{EndpointOptions, SubProtocolSelector};
 pub use respond::{PeerAddress, Reply};
 pub use server::{Server, ServerBuilder, StopSummary, UPGRADE_IMPOSSIBLE};
+pub use signalr_core::{Caller, Policy, authenticated};
 pub use ticket::UpgradeTicket;
 pub use ws::{CloseCode, WEBSOCKET, WebSocketFraming};

@@ -1,7 +1,7 @@
 //! What can be set for one endpoint (B-10.2).
 
 use crate::authenticate::Authenticate;
-use signalr_core::{ConnectionOptions, OutboxLimits, TransportKind};
+use signalr_core::{ConnectionOptions, OutboxLimits, Policy, TransportKind};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +21,8 @@ pub struct EndpointOptions {
     pub(crate) send_buffer: Option<usize>,
     pub(crate) max_websocket_message: Option<u64>,
     pub(crate) authenticate: Option<Arc<dyn Authenticate>>,
+    pub(crate) policies: Vec<Arc<dyn Policy>>,
+    pub(crate) refuse_changed_user: bool,
     pub(crate) select_sub_protocol: Option<Arc<SubProtocolSelector>>,
 }
 
@@ -40,6 +42,8 @@ impl Default for EndpointOptions {
             send_buffer: Some(256 * 1024),
             max_websocket_message: None,
             authenticate: None,
+            policies: Vec::new(),
+            refuse_changed_user: false,
             select_sub_protocol: None,
         }
     }
@@ -118,10 +122,36 @@ impl EndpointOptions {
         self
     }
 
-    /// Who the user of a request is. Default: everybody is anonymous and may connect. Asked before negotiate and
-    /// before the upgrade.
+    /// Who the user of a request is. Default: everybody is anonymous and may connect. Asked before every request:
+    /// negotiate, connect, each poll, POST, DELETE.
     pub fn authenticate(mut self, authenticate: impl Authenticate) -> Self {
         self.authenticate = Some(Arc::new(authenticate));
+        self
+    }
+
+    /// Adds a policy that every request must satisfy; see [`authenticated`](crate::authenticated) for the usual one.
+    /// Default: none. An anonymous request that it does not allow gets status 401, one of a known user 403.
+    pub fn authorize(mut self, policy: impl Policy) -> Self {
+        self.policies.push(Arc::new(policy));
+        self
+    }
+
+    /// Whether a connection is closed when its user's ticket ([`User::expires`](signalr_core::User)) runs out. The
+    /// client gets a Close message that allows it to reconnect. Checked once per second; the ticket of the latest poll
+    /// or socket counts. Default false, as in the reference.
+    pub fn close_on_authentication_expiration(mut self, close: bool) -> Self {
+        let mut connection = *self.connection;
+        connection.close_on_authentication_expiration = close;
+        self.connection = Arc::new(connection);
+        self
+    }
+
+    /// Whether a request for a connection is refused with 403 when its user is another than the one who opened the
+    /// connection. Default false, as in the reference: it is served, and logged as a warning. True keeps out whoever
+    /// got hold of a connection token without the user's credentials; leave it off when a user's name identifier may
+    /// change while connected.
+    pub fn refuse_changed_user(mut self, refuse: bool) -> Self {
+        self.refuse_changed_user = refuse;
         self
     }
 
@@ -154,6 +184,7 @@ impl fmt::Debug for EndpointOptions {
             .field("minimum_protocol_version", &self.minimum_protocol_version)
             .field("send_buffer", &self.send_buffer)
             .field("max_websocket_message", &self.max_websocket_message)
+            .field("refuse_changed_user", &self.refuse_changed_user)
             .finish_non_exhaustive()
     }
 }

@@ -4,6 +4,7 @@
 //! trailing slash.
 
 use crate::answer::{self, Answer};
+use crate::authenticate::Denied;
 use crate::exchange::{self, EventStream, Exchange, ExchangeTask, UploadTicket};
 use crate::server::{Endpoint, Server};
 use crate::table::{Claimed, Posting, Refusal};
@@ -75,9 +76,9 @@ pub(crate) struct Request<'a> {
 #[expect(clippy::result_large_err, reason = "the early answer is the usual one here, and is moved once")]
 impl Request<'_> {
     pub(crate) async fn respond(&self, place: Place) -> Reply {
-        let user = match self.authenticate().await {
+        let user = match self.admit(&place).await {
             Ok(user) => user,
-            Err(answer) => return Reply::Answer(answer),
+            Err(denied) => return Reply::Answer(answer::denied(&denied)),
         };
         match place {
             Place::Negotiate => Reply::Answer(self.negotiate()),
@@ -89,10 +90,19 @@ impl Request<'_> {
         RequestHead::new(&self.parts.method, &self.parts.uri, self.parts.version, &self.parts.headers)
     }
 
-    async fn authenticate(&self) -> Result<Option<Arc<User>>, Answer> {
-        let Some(hook) = &self.endpoint.options.authenticate else { return Ok(None) };
-        let user = hook.authenticate(&self.head()).await.map_err(|denied| answer::denied(&denied))?;
-        Ok(user.map(Arc::new))
+    /// Who asks, if the endpoint lets them make this request. A connection that is there already learns of it.
+    async fn admit(&self, place: &Place) -> Result<Option<Arc<User>>, Denied> {
+        let Endpoint { options, handler, .. } = &**self.endpoint;
+        if !options.is_guarded(&**handler) {
+            return Ok(None);
+        }
+        let user = options.admit(&**handler, &self.head()).await?;
+        let token = self.token().filter(|_| matches!(place, Place::Connect));
+        if let Some(connection) = token.and_then(|token| self.server.table().connection(&token)) {
+            let is_get = self.parts.method == Method::GET;
+            options.admit_again(&connection, user.as_deref(), is_get)?;
+        }
+        Ok(user)
     }
 
     fn query(&self) -> &str {

@@ -104,6 +104,14 @@ impl Table {
         }
     }
 
+    /// The connection of a token, once a transport carries it.
+    pub(crate) fn connection(&self, token: &str) -> Option<Arc<Connection>> {
+        match self.shard(token).get(token)? {
+            Entry::Chosen(chosen) => chosen.connection.clone(),
+            Entry::Negotiated { .. } => None,
+        }
+    }
+
     /// Where a POST for this token goes. Before a transport is chosen it waits in a buffer of `room` bytes.
     pub(crate) fn posting(&self, token: &str, room: usize) -> Result<Posting, Refusal> {
         match self.shard(token).get_mut(token) {

@@ -7,11 +7,11 @@
 mod support;
 
 use http::Method;
-use signalr_core::{CloseReason, InputEnd};
+use signalr_core::{CloseReason, InputEnd, User};
 use signalr_transport::{EndpointOptions, Server};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use support::{App, Client, Seen, UPGRADE, answer, frame, negotiate, server, ticket};
 use tokio::time::Instant;
 
@@ -272,4 +272,24 @@ async fn a_connection_that_will_not_end_is_cut_at_the_deadline() {
     life(&mut client).await;
     assert_eq!(app.seen().last(), Some(&Seen::Dropped));
     assert_eq!(server.connections(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ticket_that_runs_out_closes_the_connection_when_asked_to() {
+    for close in [true, false] {
+        let begin = Instant::now();
+        let ann =
+            |_| async { Ok(Some(User::with_id("ann").expiring(SystemTime::now() + Duration::from_secs(5)))) };
+        let options = EndpointOptions::default().authenticate(ann).close_on_authentication_expiration(close);
+        let (app, _server, mut client) = start(options, ROOM).await;
+        let said = tokio::time::timeout(Duration::from_secs(60), client.read_text()).await;
+        if close {
+            assert_eq!(said.as_deref(), Ok("bye"));
+            assert!((5..=6).contains(&begin.elapsed().as_secs()), "at the first beat after the end");
+            assert_eq!(app.seen()[0], Seen::Close(CloseReason::AuthExpired));
+        } else {
+            assert!(said.is_err());
+            assert_eq!(app.seen(), []);
+        }
+    }
 }

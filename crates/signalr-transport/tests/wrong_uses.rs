@@ -8,7 +8,7 @@ mod support;
 
 use http::Method;
 use signalr_core::{RequestHead, TransportKind, User};
-use signalr_transport::{Denied, EndpointOptions, Reply, Server, bearer_token};
+use signalr_transport::{Caller, Denied, EndpointOptions, Reply, Server, authenticated, bearer_token};
 use support::{App, Client, UPGRADE, answer, negotiate, parts, server, ticket};
 
 const SSE: [(&str, &str); 1] = [("accept", "text/event-stream")];
@@ -247,6 +247,48 @@ async fn authentication_comes_first() {
     );
     let allowed = server.respond(&parts(Method::GET, "/hub?access_token=good", &UPGRADE)).await;
     assert!(matches!(allowed, Some(Reply::Upgrade(_))));
+}
+
+fn named(head: RequestHead) -> std::future::Ready<Result<Option<User>, Denied>> {
+    std::future::ready(Ok(bearer_token(&head).map(User::with_id)))
+}
+
+#[tokio::test]
+async fn policies_refuse_strangers_with_401_and_known_users_with_403() {
+    let options = EndpointOptions::default()
+        .authenticate(named)
+        .authorize(authenticated)
+        .authorize(|caller: &Caller<'_>| caller.user.and_then(User::id) != Some("eve"));
+    let server = server(&App::default(), options);
+    for target in ["/hub/negotiate", "/hub?id=zz", "/hub"] {
+        for method in [Method::POST, Method::GET, Method::DELETE] {
+            for (token, status) in [("", 401), ("Bearer eve", 403)] {
+                let answer = answer(&server, method.clone(), target, &[("authorization", token)]).await;
+                assert_eq!(answer.status(), status, "{method} {target} {token}");
+                assert!(answer.body().is_empty());
+            }
+        }
+    }
+    let answer = answer(&server, Method::POST, "/hub/negotiate?access_token=ann", &[]).await;
+    assert_eq!(answer.status(), 200);
+}
+
+#[tokio::test]
+async fn another_user_with_a_stolen_connection_token_is_served_by_default_and_refused_when_strict() {
+    for (strict, status) in [(false, 409), (true, 403)] {
+        let options = EndpointOptions::default().authenticate(named).refuse_changed_user(strict);
+        let server = server(&App::default(), options);
+        let token = negotiate(&server).await;
+        let (_near, far) = tokio::io::duplex(1024);
+        let ann = ticket(&server, &format!("/hub?id={token}&access_token=ann")).await;
+        tokio::spawn(ann.run(far, bytes::Bytes::new()));
+        tokio::task::yield_now().await;
+        for (user, expected) in [("ann", 409), ("eve", status)] {
+            let target = format!("/hub?id={token}&access_token={user}");
+            let answer = answer(&server, Method::GET, &target, &UPGRADE).await;
+            assert_eq!(answer.status(), expected, "{user}, strict: {strict}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -206,6 +206,12 @@ fn add_hub(
     if let Some(method) = definition.duplicate_method() {
         return Err(ConfigError::MethodTwice { hub: name, method: method.to_owned() });
     }
+    if let Some(method) = definition.guarded_nothing() {
+        return Err(ConfigError::PolicyWithoutMethod { hub: name, method: method.to_owned() });
+    }
+    if let Some(policy) = definition.unknown_policy(&options) {
+        return Err(ConfigError::UnknownPolicy { hub: name, policy: policy.to_owned() });
+    }
     // Closures have no type of their own to tell hubs apart by: their name does.
     let typed = definition.kind() != TypeId::of::<HubBuilder>();
     let same_type = hubs.iter().find(|other| typed && other.definition().kind() == definition.kind());

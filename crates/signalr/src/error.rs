@@ -66,6 +66,26 @@ pub enum ConfigError {
         /// The second of the two.
         method: String,
     },
+    /// A policy for a method that the hub does not have.
+    #[error(
+        "hub {hub:?} has no method {method:?} for a policy to guard; add the method first, spelled the same"
+    )]
+    PolicyWithoutMethod {
+        /// The hub's wire name.
+        hub: String,
+        /// The method's name.
+        method: String,
+    },
+    /// A policy by a name that means nothing.
+    #[error(
+        "hub {hub:?} asks for the policy {policy:?}, which its options do not know; add it with `HubOptions::policy`"
+    )]
+    UnknownPolicy {
+        /// The hub's wire name.
+        hub: String,
+        /// The policy's name.
+        policy: String,
+    },
     /// A handle for a hub that the server does not have.
     #[error("a handle is for {hub}, which is not among the hubs; add it with `.hub(path, ..)`")]
     HandleWithoutHub {

@@ -46,6 +46,41 @@
 //! The page of [`macro@hub`] says what a method may look like, [`macro@hub_client`] gives the client's methods types,
 //! and [`HubBuilder`] makes hubs without a macro.
 //!
+//! # Users
+//!
+//! An endpoint's `authenticate` hook says who makes a request, and is asked for every one of them; `authorize` on a hub
+//! or a method says who may:
+//!
+//! ```
+//! use signalr::prelude::*;
+//! use signalr::{Denied, EndpointOptions, RequestHead, User, bearer_token};
+//!
+//! async fn who(request: RequestHead) -> Result<Option<User>, Denied> {
+//!     let Some(token) = bearer_token(&request) else { return Ok(None) };
+//!     // Look the token up here: its user, its claims, its end. `Err(Denied::unauthorized())` is status 401.
+//!     Ok((token == "secret").then(|| User::with_id("ann")))
+//! }
+//!
+//! fn moderators(caller: &Caller<'_>) -> bool {
+//!     caller.has_claim("role", "moderator")
+//! }
+//!
+//! struct Chat;
+//!
+//! #[hub(authorize)]
+//! impl Chat {
+//!     #[hub_method(authorize = moderators)]
+//!     async fn ban(&self, cx: &Context, user: String) -> HubResult<()> {
+//!         cx.clients().user(user).send("Banned", ()).await
+//!     }
+//! }
+//!
+//! # fn example() -> signalr::ServerBuilder {
+//! let endpoint = EndpointOptions::new().authenticate(who).close_on_authentication_expiration(true);
+//! SignalR::builder().endpoint_options(endpoint).hub("/chat", Chat)
+//! # }
+//! ```
+//!
 //! # Features
 //!
 //! | feature | default | what it adds |
@@ -74,13 +109,13 @@ pub use server::Server;
 pub use signalr_macros::{hub, hub_client};
 
 pub use signalr_core::{
-    CloseReason, ConnectInfo, ConnectionId, DeliveryOrder, OutboxLimits, SlowClientPolicy, TransportKind,
-    User,
+    Caller, CloseReason, ConnectInfo, ConnectionId, DeliveryOrder, OutboxLimits, Policy, RequestHead,
+    SlowClientPolicy, TransportKind, User, authenticated,
 };
 pub use signalr_hub::{
     CallerClients, CallerGroups, ClientProxy, ClientStream, Context, Groups, Hub, HubBuilder, HubClients,
-    HubContext, HubDefinition, HubError, HubHandle, HubOptions, HubResult, Items, SingleClient, StreamSink,
-    TypedCallerClients, TypedClient, TypedClients,
+    HubContext, HubDefinition, HubError, HubHandle, HubOptions, HubResult, Items, PolicyRef, SingleClient,
+    StreamSink, TypedCallerClients, TypedClient, TypedClients,
 };
 pub use signalr_protocol::{ArgumentList, Compression, DynamicArguments, Protocol, values};
 pub use signalr_transport::{Authenticate, Authentication, Denied, EndpointOptions, bearer_token};

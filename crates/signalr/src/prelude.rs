@@ -3,7 +3,7 @@
 pub use crate::builder::SignalR;
 pub use futures_core::Stream;
 pub use signalr_hub::{
-    ClientStream, Context, Hub, HubBuilder, HubContext, HubError, HubHandle, HubOptions, HubResult,
+    Caller, ClientStream, Context, Hub, HubBuilder, HubContext, HubError, HubHandle, HubOptions, HubResult,
 };
 
 #[cfg(feature = "macros")]

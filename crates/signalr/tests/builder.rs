@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "what a test unwraps is what it claims")]
 
 use signalr::prelude::*;
-use signalr::{BuildError, ConfigError, EndpointOptions, Server};
+use signalr::{BuildError, ConfigError, Denied, EndpointOptions, RequestHead, Server, User, bearer_token};
 use signalr_client::HubClient;
 
 struct Chat {
@@ -167,4 +167,71 @@ async fn a_handler_of_bytes_has_a_path_of_its_own() {
     let client = HubClient::connect(format!("{address}/raw")).await.unwrap();
     assert_eq!(client.invoke::<String>("Place", ()).await.unwrap(), "raw");
     assert!(server.context::<Chat>().is_none());
+}
+
+fn moderators(caller: &Caller<'_>) -> bool {
+    caller.has_claim("role", "moderator")
+}
+
+struct Staff;
+
+#[hub(authorize)]
+impl Staff {
+    fn who(&self, cx: &Context) -> Option<String> {
+        cx.user_identifier().map(str::to_owned)
+    }
+
+    #[hub_method(authorize = moderators)]
+    fn ban(&self, name: String) -> String {
+        name
+    }
+
+    #[hub_method(authorize = "on duty", authorize = moderators)]
+    fn alarm(&self) -> bool {
+        true
+    }
+}
+
+/// Tokens are names; a star in front of one makes a moderator.
+async fn by_name(request: RequestHead) -> Result<Option<User>, Denied> {
+    Ok(bearer_token(&request).map(|token| {
+        let mut user = User::with_id(token.trim_start_matches('*'));
+        if token.starts_with('*') {
+            user.claims.push(("role".to_owned(), "moderator".to_owned()));
+        }
+        user
+    }))
+}
+
+#[tokio::test]
+async fn policies_guard_hubs_and_methods() {
+    let server = SignalR::builder()
+        .hub_with("/staff", Staff, |options, _| options.policy("on duty", |_: &Caller<'_>| false))
+        .endpoint_options(EndpointOptions::new().authenticate(by_name))
+        .build()
+        .await
+        .unwrap();
+    let (address, _guard) = serve(&server).await;
+    let connect = async |token: &str| {
+        HubClient::builder(format!("{address}/staff")).access_token(token).connect().await.unwrap()
+    };
+    assert!(HubClient::connect(format!("{address}/staff")).await.is_err(), "strangers are kept out");
+    let (ann, moderator) = (connect("ann").await, connect("*mo").await);
+    assert_eq!(ann.invoke::<Option<String>>("Who", ()).await.unwrap().as_deref(), Some("ann"));
+    assert_eq!(moderator.invoke::<String>("Ban", ("eve",)).await.unwrap(), "eve");
+    let ban = ann.invoke::<String>("Ban", ("eve",)).await.unwrap_err();
+    let alarm = moderator.invoke::<bool>("Alarm", ()).await.unwrap_err();
+    for (error, method) in [(ban, "Ban"), (alarm, "Alarm")] {
+        let expected = format!("Failed to invoke '{method}' because user is unauthorized");
+        assert!(error.to_string().contains(&expected), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn policies_that_cannot_work_are_refused() {
+    let text = config_error(SignalR::builder().hub("/staff", Staff)).await.to_string();
+    assert!(text.starts_with(r#"hub "Staff" asks for the policy "on duty""#), "{text}");
+    let typo = SignalR::builder().hub("/x", named("X").authorize_method("Typo", moderators));
+    let text = config_error(typo).await.to_string();
+    assert!(text.starts_with(r#"hub "X" has no method "Typo""#), "{text}");
 }

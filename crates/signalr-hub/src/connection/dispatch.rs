@@ -14,6 +14,7 @@ use crate::reply::{Reply, fail_call, refuse};
 use crate::stream::StreamSink;
 use signalr_core::{Completed, RawResult};
 use signalr_protocol::{BindError, Invocation, Message, Payload};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Context as TaskContext;
 
@@ -139,6 +140,9 @@ fn plain(
     let Some(method) = endpoint.definition.method(&invocation.target) else {
         return unknown_method(calls, &invocation);
     };
+    if let Some(step) = unauthorized(calls, &invocation, method, &method.name) {
+        return step;
+    }
     let Run::Plain(run) = &method.run else {
         let name = &method.name;
         let text = format!(
@@ -186,6 +190,9 @@ fn streaming(
     let Some(method) = endpoint.definition.method(&invocation.target) else {
         return unknown_method(calls, &invocation);
     };
+    if let Some(step) = unauthorized(calls, &invocation, method, &invocation.target) {
+        return step;
+    }
     // Streaming calls keep the client's spelling in binding failures (B-5.3).
     let Run::Stream(run) = &method.run else {
         let text = format!(
@@ -237,6 +244,40 @@ fn streaming(
 fn unknown_method(calls: &Calls, invocation: &Invocation<'_>) -> Step {
     let error = HubError::new("Method does not exist.");
     binding_failure(calls, invocation.invocation_id.as_deref(), &invocation.target, &error)
+}
+
+/// A call that one of the method's policies does not allow. Binding failures come first, all other checks later
+/// (B-7.3).
+fn unauthorized(calls: &Calls, invocation: &Invocation<'_>, method: &Method, spelled: &str) -> Option<Step> {
+    if method.policies.is_empty() {
+        return None;
+    }
+    let id = invocation.invocation_id.as_deref();
+    if let Err(error) = (method.check)(invocation.arguments) {
+        return Some(call_fault(calls, id, spelled, error.into()));
+    }
+    if let Some(error) = &invocation.deferred {
+        return Some(Step::End(Ending::protocol(error)));
+    }
+    let context = calls.context();
+    let refused = match catch_unwind(AssertUnwindSafe(|| context.is_allowed(method))) {
+        Ok(true) => return None,
+        Ok(false) => {
+            let hub = context.inner.manager.name();
+            let connection = context.connection_id();
+            tracing::debug!(hub, method = %method.name, %connection, "a call is not allowed");
+            format!("Failed to invoke '{spelled}' because user is unauthorized")
+        }
+        Err(panic) => {
+            let text = format!("An unexpected error occurred invoking '{}' on the server.", method.name);
+            fail_call(context, id, &method.name, &text, &HubError::panicked(&*panic));
+            return Some(Step::Done);
+        }
+    };
+    if let Some(id) = id {
+        refuse(context, id, &refused);
+    }
+    Some(Step::Done)
 }
 
 /// A plain call of a streaming method, or the other way round. Binding failures come first.

@@ -19,6 +19,11 @@ pub(super) fn implementation(support: &TokenStream, hub: &Hub<'_>) -> TokenStrea
     });
     let (name, names) = (&hub.name, Names::new(Span::mixed_site()));
     let Names { hub: value, definition, .. } = &names;
+    let policies = hub.policies.iter().map(|guard| {
+        let policy = guard.expression(support);
+        quote!(#definition.authorize(#policy);)
+    });
+    let policies = quote!(#(#policies)*);
     let body = quote! {
         #[allow(unused_imports)]
         use #support::{PlainItems as _, PlainReturn as _};
@@ -27,6 +32,7 @@ pub(super) fn implementation(support: &TokenStream, hub: &Hub<'_>) -> TokenStrea
         #[allow(unused_mut)]
         let mut #definition = #support::HubDefinition::new::<Self>(#name);
         #(#members)*
+        #policies
         #definition
     };
     trait_impl(support, hub, &body)
@@ -87,7 +93,12 @@ fn registration(support: &TokenStream, member: &Member) -> TokenStream {
                 Returns::Value(_) => sync_method(support, member, wire_name, arguments),
                 Returns::Stream(_) => stream_method(support, member, wire_name, arguments),
             };
-            quote!(#checks #call)
+            let definition = Names::new(Span::mixed_site()).definition;
+            let policies = member.policies.iter().map(|guard| {
+                let policy = guard.expression(support);
+                quote!(#definition.authorize_method(#wire_name, #policy);)
+            });
+            quote!(#checks #call #(#policies)*)
         }
         Role::Connected { context } => connected(support, member, *context),
         Role::Disconnected { context, error } => disconnected(support, member, *context, *error),

@@ -11,7 +11,7 @@ use syn::{Attribute, ImplItem, ImplItemFn, ItemImpl, LitStr, ReturnType, Type};
 
 use crate::errors::Errors;
 use crate::names::WireNames;
-use crate::options::{BlockOptions, MethodOptions, cfg_attributes};
+use crate::options::{BlockOptions, Guard, MethodOptions, cfg_attributes};
 use crate::signature::{self, HubArguments, Returns};
 
 const ELSEWHERE: &str = "move the function into a plain `impl` block";
@@ -33,7 +33,8 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
     };
     check_block(&block, &mut errors);
     let members = members(&mut block, &options, &mut errors);
-    let hub = Hub { name: hub_name(&block, &options), ty: &block.self_ty, members };
+    let hub =
+        Hub { name: hub_name(&block, &options), ty: &block.self_ty, members, policies: &options.policies };
     let generated = match errors.into_tokens() {
         Some(errors) => {
             let placeholder = expand::placeholder(&options.support(), &hub);
@@ -49,12 +50,14 @@ struct Hub<'a> {
     name: String,
     ty: &'a Type,
     members: Vec<Member>,
+    policies: &'a [Guard],
 }
 
 /// One function of the block.
 struct Member {
     ident: Ident,
     cfg: Vec<Attribute>,
+    policies: Vec<Guard>,
     is_async: bool,
     role: Role,
 }
@@ -123,6 +126,7 @@ fn member(
     Member {
         ident: function.sig.ident.clone(),
         cfg: cfg_attributes(&function.attrs).into_iter().cloned().collect(),
+        policies: method.policies,
         is_async: function.sig.asyncness.is_some(),
         role,
     }

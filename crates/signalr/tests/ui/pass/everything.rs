@@ -46,6 +46,25 @@ mod clients {
     }
 }
 
+/// Every form of a policy.
+pub mod guarded {
+    /// A hub.
+    pub struct Hub;
+
+    fn nobody(_: &signalr::Caller<'_>) -> bool {
+        false
+    }
+
+    #[signalr::hub(authorize, authorize = nobody, name = "Guarded.Hub")]
+    impl Hub {
+        #[hub_method(authorize, authorize = self::nobody, authorize = "named")]
+        fn guarded(&self) {}
+
+        #[hub_method(authorize = signalr::authenticated, name = "Other")]
+        async fn named(&self) {}
+    }
+}
+
 /// Nothing is imported for generated code to work.
 pub mod bare {
     /// A hub.
