@@ -3,8 +3,10 @@
 
 import * as signalR from '@microsoft/signalr';
 import { MessagePackHubProtocol } from '@microsoft/signalr-protocol-msgpack';
+import { WatchingClient } from './secrets.mjs';
 import { Inbox, deferred, within } from './wait.mjs';
 
+const QUIET = signalR.NullLogger.instance;
 const LOG = signalR.LogLevel[process.env.SIGNALR_TEST_LOG ?? 'None'];
 
 export const PROTOCOLS = [
@@ -26,7 +28,7 @@ export const LINKS = [
 export function build(test, url, protocol, options = {}) {
   const { reconnect, ...transport } = options;
   const builder = new signalR.HubConnectionBuilder()
-    .withUrl(url, { transport: protocol.transport ?? WebSockets, ...transport })
+    .withUrl(url, { transport: protocol.transport ?? WebSockets, httpClient: new WatchingClient(QUIET), ...transport })
     .withHubProtocol(protocol.make())
     .configureLogging(LOG);
   if (reconnect) builder.withAutomaticReconnect(reconnect);

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import path from 'node:path';
+import { LogWords } from './secrets.mjs';
 import { deferred, within } from './wait.mjs';
 
 const HERE = path.dirname(fileURLToPath(import.meta.url));
@@ -19,9 +20,13 @@ export const CHAT_BIN = binary('SIGNALR_CHAT_BIN', 'chat');
 const running = new Set();
 process.on('exit', () => running.forEach((server) => server.child.kill('SIGKILL')));
 
-/** The test hubs: our own peer, or the reference, whichever SIGNALR_PEER_BIN names. `port` 0 is any free one. */
+/**
+ * The test hubs: our own peer, or the reference, whichever SIGNALR_PEER_BIN names. `port` 0 is any free one. Ours logs
+ * everything, and fails its test when a token was among it.
+ */
 export function startPeer(flags = [], port = 0) {
-  return startProgram(PEER_BIN, flags, port);
+  const isOurs = path.basename(PEER_BIN) === 'peer';
+  return startProgram(PEER_BIN, isOurs ? ['--log-level', 'trace', ...flags] : flags, port);
 }
 
 /** Any program that takes the peer's flags and prints its address in the peer's way. */
@@ -99,6 +104,13 @@ export class Server {
   }
 
   async #end(signal) {
+    const code = await this.#exit(signal);
+    const leaks = this.stderr.words.leaks();
+    if (leaks > 0) throw new Error(`The log of process ${this.child.pid} shows ${leaks} token(s).`);
+    return code;
+  }
+
+  async #exit(signal) {
     const { child } = this;
     if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return child.exitCode;
     const ended = once(child, 'exit');
@@ -113,8 +125,9 @@ function binary(variable, name) {
 }
 
 function keepTail(stream) {
-  const tail = { text: '' };
+  const tail = { text: '', words: new LogWords() };
   stream.setEncoding('utf8').on('data', (text) => {
+    tail.words.add(text);
     tail.text = (tail.text + text).slice(-STDERR_KEPT);
   });
   return tail;

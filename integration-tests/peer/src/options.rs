@@ -36,7 +36,7 @@ const KNOWN: &[(&str, &str, &str, bool)] = &[
     ("close-timeout-ms", "N", "EndpointOptions::close_timeout", true),
     ("transport-buffer", "BYTES", "the reference's pipe to the client", false),
     ("application-buffer", "BYTES", "the reference's pipe from the client", false),
-    ("close-on-auth-expiry", "", "end connections when their token expires", false),
+    ("close-on-auth-expiry", "", "EndpointOptions::close_on_authentication_expiration", true),
     ("token-life-ms", "N", "life of generated tokens (default 5000)", true),
     ("log-level", "LEVEL", "none (default), trace, debug, info, warn, error", true),
 ];
@@ -61,6 +61,7 @@ pub(crate) struct ServeOptions {
     pub(crate) disconnect_timeout: Option<Duration>,
     pub(crate) send_timeout: Option<Duration>,
     pub(crate) close_timeout: Option<Duration>,
+    pub(crate) close_on_auth_expiry: bool,
     pub(crate) token_life: Duration,
     pub(crate) log_level: Option<LevelFilter>,
     pub(crate) worker_threads: Option<usize>,
@@ -112,6 +113,7 @@ impl ServeOptions {
             disconnect_timeout: flags.milliseconds("disconnect-timeout-ms", 1)?,
             send_timeout: send_timeout(&flags)?,
             close_timeout: flags.milliseconds("close-timeout-ms", 0)?,
+            close_on_auth_expiry: flags.switch("close-on-auth-expiry")?,
             token_life: flags.milliseconds("token-life-ms", 1)?.unwrap_or(Duration::from_secs(5)),
             log_level: log_level(flags.text("log-level").as_deref())?,
             worker_threads: environment("PEER_WORKER_THREADS")
@@ -130,7 +132,6 @@ fn check_what_has_no_effect(flags: &Flags) -> Result<(), UsageError> {
     flags.milliseconds("poll-timeout-ms", 1)?;
     flags.number("transport-buffer", 0, i64::MAX)?;
     flags.number("application-buffer", 0, i64::MAX)?;
-    flags.switch("close-on-auth-expiry")?;
     Ok(())
 }
 

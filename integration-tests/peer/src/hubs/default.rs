@@ -44,9 +44,10 @@ pub(crate) fn typed_hub() -> HubDefinition {
     shared("Peer.TypedTestHub").define()
 }
 
-/// A hub whose endpoint asks for a token.
+/// A hub for known users only.
 pub(crate) fn authorized_hub(name: &'static str) -> HubDefinition {
     HubBuilder::new(name)
+        .authorize(signalr::authenticated)
         .method("Echo", |_: Context, message: Option<String>| async move { Ok(message) })
         .define()
 }
