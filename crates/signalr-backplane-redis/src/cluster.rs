@@ -5,12 +5,13 @@
 
 use crate::dial::{Link, Push, dial};
 use crate::fan::Fan;
+use crate::pipe::Pipe;
 use crate::settings::Settings;
 use crate::slots::{Node, Table};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
-use redis::Value;
+use redis::{RedisResult, Value};
 use signalr_core::{BackplaneError, BackplaneErrorKind};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -47,11 +48,11 @@ impl Cluster {
     /// Dials every node that owns slots; those that cannot be reached now are left out.
     pub(crate) async fn dial_masters(&self, settings: &Settings) -> Result<Fan, BackplaneError> {
         let table = self.find(settings).await?;
-        let links = dial_nodes(settings, table.masters()).await;
-        if links.is_empty() {
+        let pipes = dial_nodes(settings, table.masters()).await;
+        if pipes.is_empty() {
             return Err(unreachable(settings));
         }
-        Ok(Fan::cluster(settings, table, links))
+        Ok(Fan::cluster(settings, table, pipes))
     }
 
     /// Dials one node that owns slots, another one than last time if there is one.
@@ -125,10 +126,10 @@ impl Cluster {
 }
 
 /// Dials these at the same time; those that cannot be reached are left out.
-pub(crate) async fn dial_nodes(settings: &Settings, nodes: &[Node]) -> Vec<(Node, Link)> {
+pub(crate) async fn dial_nodes(settings: &Settings, nodes: &[Node]) -> Vec<(Node, Pipe)> {
     let dialled = join_all(nodes.iter().map(|node| async move {
         match dial_node(settings, node, None).await {
-            Ok(link) => Some((node.clone(), link)),
+            Ok(link) => Some((node.clone(), link.into_pipe(settings).await?)),
             Err(error) => {
                 tracing::debug!(%error, "a node of the Cluster is left out");
                 None
@@ -139,11 +140,11 @@ pub(crate) async fn dial_nodes(settings: &Settings, nodes: &[Node]) -> Vec<(Node
 }
 
 /// What most of these answers to `CLUSTER SLOTS` say; `None` when there is no majority.
-pub(crate) fn majority(answers: Vec<(String, redis::RedisResult<Vec<Value>>)>) -> Option<Table> {
+pub(crate) fn majority(answers: Vec<(String, RedisResult<Value>)>) -> Option<Table> {
     let all = answers.len();
     let mut counts: HashMap<Table, usize> = HashMap::new();
     for (host, answer) in answers {
-        let table = answer.ok().and_then(|values| Table::read(values.first()?, &host));
+        let table = answer.ok().and_then(|answer| Table::read(&answer, &host));
         if let Some(table) = table {
             *counts.entry(table).or_default() += 1;
         }

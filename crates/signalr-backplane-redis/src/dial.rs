@@ -3,6 +3,9 @@
 //! Owns the login and the task that drives the connection. Every connection of the backplane, of whatever
 //! topology, is made here. It never reconnects: whoever holds a [`Link`] decides what its end means.
 
+use crate::options::Stream;
+use crate::pipe::Pipe;
+use crate::resp::Publish;
 use crate::settings::Settings;
 use crate::traffic::{Traffic, Watched};
 use crate::transport::{broken, cannot_reach, place};
@@ -10,7 +13,11 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, PushInfo, RedisError};
 use signalr_core::{BackplaneError, BackplaneErrorKind, Turn};
 use std::future::Future;
-use std::sync::Arc;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::JoinHandle;
 
 /// Requests that the driver may hold before it has written them; what is in flight is bounded by the publisher.
@@ -22,7 +29,11 @@ pub(crate) struct Link {
     traffic: Arc<Traffic>,
     driver: JoinHandle<()>,
     ended: bool,
+    home: Home,
 }
+
+/// Where a stream goes when the library lets go of it.
+type Home = Arc<Mutex<Option<Watched<Box<dyn Stream>>>>>;
 
 /// Is called for every message that nobody asked for, inside the connection's task.
 pub(crate) type Push = Arc<dyn Fn(PushInfo) + Send + Sync>;
@@ -58,6 +69,18 @@ impl Link {
         self.ended || self.driver.is_finished()
     }
 
+    /// The same connection for publishing, driven by whoever polls it. `None` when it has ended. Nothing may have been asked
+    /// that was not answered.
+    pub(crate) async fn into_pipe(mut self, settings: &Settings) -> Option<Pipe> {
+        if self.has_ended() {
+            return None;
+        }
+        self.cut().await;
+        let stream = self.home.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let publish = Publish::new(&settings.commands.publish);
+        Some(Pipe::new(Box::new(stream), self.traffic.clone(), publish))
+    }
+
     /// Ends the connection; when it returns nothing more is received.
     pub(crate) async fn cut(&mut self) {
         self.driver.abort();
@@ -74,6 +97,8 @@ impl Drop for Link {
 async fn log_in(settings: &Settings, push: Option<Push>) -> Result<Link, BackplaneError> {
     let stream = settings.transport.open(&settings.host, settings.port).await?;
     let (stream, traffic) = Watched::new(stream);
+    let home = Home::default();
+    let stream = Lent { stream: Some(stream), home: home.clone() };
     // Time-outs are judged by traffic, not per request: see `pulse`.
     let mut config = AsyncConnectionConfig::new()
         .set_connection_timeout(None)
@@ -88,7 +113,7 @@ async fn log_in(settings: &Settings, push: Option<Push>) -> Result<Link, Backpla
     let (conn, driver) = MultiplexedConnection::new_with_config(&settings.login, stream, config)
         .await
         .map_err(|error| refused(settings, &error))?;
-    let mut link = Link { conn, traffic, driver: tokio::spawn(drive(driver)), ended: false };
+    let mut link = Link { conn, traffic, driver: tokio::spawn(drive(driver)), ended: false, home };
     if let Some(name) = &settings.client_name {
         name_client(&mut link.conn, name).await;
     }
@@ -103,6 +128,49 @@ async fn drive(driver: impl Future<Output = ()>) {
         driver.as_mut().poll(cx)
     })
     .await;
+}
+
+/// A stream that the library uses and gives back when its driver ends.
+struct Lent {
+    /// Always there until the drop.
+    stream: Option<Watched<Box<dyn Stream>>>,
+    home: Home,
+}
+
+impl Lent {
+    fn stream(&mut self) -> io::Result<Pin<&mut Watched<Box<dyn Stream>>>> {
+        self.stream.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        *self.home.lock().unwrap_or_else(PoisonError::into_inner) = self.stream.take();
+    }
+}
+
+impl AsyncRead for Lent {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.stream()?.poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Lent {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.stream()?.poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream()?.poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream()?.poll_shutdown(cx)
+    }
 }
 
 /// A name is for people who look at the server; a server that has no such command works all the same.

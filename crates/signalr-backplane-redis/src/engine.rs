@@ -6,6 +6,7 @@ use crate::cluster::Cluster;
 use crate::fan::Fan;
 use crate::health::Health;
 use crate::lane::Lane;
+use crate::pipe::Asker;
 use crate::registry::Registry;
 use crate::route::Route;
 use crate::settings::Settings;
@@ -13,7 +14,6 @@ use crate::stats::Stats;
 use crate::{publisher, subscriber};
 use futures_util::future::join_all;
 use redis::Value;
-use redis::aio::MultiplexedConnection;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -45,7 +45,7 @@ pub(crate) struct Shared {
 /// Connections to ask, and whether they are all that there should be.
 #[derive(Clone, Default)]
 struct Asking {
-    conns: Vec<MultiplexedConnection>,
+    conns: Vec<Asker>,
     complete: bool,
 }
 
@@ -93,7 +93,7 @@ impl Drop for Engine {
 impl Shared {
     pub(crate) fn set_asking(&self, fan: Option<&Fan>) {
         let asking =
-            fan.map(|fan| Asking { conns: fan.conns(), complete: fan.is_complete() }).unwrap_or_default();
+            fan.map(|fan| Asking { conns: fan.askers(), complete: fan.is_complete() }).unwrap_or_default();
         *self.asking.lock().unwrap_or_else(PoisonError::into_inner) = asking;
     }
 

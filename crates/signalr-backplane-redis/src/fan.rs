@@ -3,17 +3,14 @@
 //! Owns the choice of the connection for a channel, and the watch over all of them. What is asked, and what an end
 //! means, is the publisher's business.
 
-use crate::dial::Link;
+use crate::parcel::Parcel;
+use crate::pipe::{Asker, Pipe, Replies};
 use crate::pulse::{Beat, Pulse};
 use crate::settings::Settings;
 use crate::slots::{Node, Table, slot};
 use futures_util::future::join_all;
-use redis::aio::MultiplexedConnection;
-use redis::{Pipeline, RedisResult, Value};
+use redis::{Cmd, RedisResult, Value};
 use std::future::Future;
-use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 
 pub(crate) struct Fan {
@@ -24,9 +21,8 @@ pub(crate) struct Fan {
 
 struct Spoke {
     node: Node,
-    link: Link,
+    pipe: Pipe,
     pulse: Pulse,
-    due: Arc<AtomicUsize>,
 }
 
 struct Routes {
@@ -34,32 +30,16 @@ struct Routes {
     by_slot: Vec<usize>,
 }
 
-/// An answer is due, until this is dropped.
-struct Due(Arc<AtomicUsize>);
-
-impl Due {
-    fn on(spoke: &Spoke) -> Self {
-        spoke.due.fetch_add(1, Ordering::Relaxed);
-        Self(spoke.due.clone())
-    }
-}
-
-impl Drop for Due {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 impl Fan {
     /// Everything on one connection.
-    pub(crate) fn single(settings: &Settings, link: Link) -> Self {
+    pub(crate) fn single(settings: &Settings, pipe: Pipe) -> Self {
         let node = Node { id: String::new(), host: String::new(), port: 0 };
-        Self { spokes: vec![Spoke::new(settings, node, link)], cluster: None }
+        Self { spokes: vec![Spoke::new(settings, node, pipe)], cluster: None }
     }
 
-    /// Each channel on the owner of its slot. `links` is not empty.
-    pub(crate) fn cluster(settings: &Settings, table: Table, links: Vec<(Node, Link)>) -> Self {
-        let spokes = links.into_iter().map(|(node, link)| Spoke::new(settings, node, link)).collect();
+    /// Each channel on the owner of its slot. `pipes` is not empty.
+    pub(crate) fn cluster(settings: &Settings, table: Table, pipes: Vec<(Node, Pipe)>) -> Self {
+        let spokes = pipes.into_iter().map(|(node, pipe)| Spoke::new(settings, node, pipe)).collect();
         let mut fan = Self { spokes, cluster: None };
         fan.route_by(table);
         fan
@@ -78,10 +58,10 @@ impl Fan {
     }
 
     /// Takes over a new table and connections. Nothing may be in flight that has to keep its order.
-    pub(crate) fn change(&mut self, settings: &Settings, table: Table, links: Vec<(Node, Link)>) {
-        for (node, link) in links {
+    pub(crate) fn change(&mut self, settings: &Settings, table: Table, pipes: Vec<(Node, Pipe)>) {
+        for (node, pipe) in pipes {
             self.spokes.retain(|spoke| spoke.node.id != node.id);
-            self.spokes.push(Spoke::new(settings, node, link));
+            self.spokes.push(Spoke::new(settings, node, pipe));
         }
         self.route_by(table);
     }
@@ -112,73 +92,81 @@ impl Fan {
         routes.by_slot.get(usize::from(slot(channel))).copied().unwrap_or(0)
     }
 
-    pub(crate) fn conns(&self) -> Vec<MultiplexedConnection> {
-        self.spokes.iter().map(|spoke| spoke.link.conn()).collect()
+    pub(crate) fn askers(&self) -> Vec<Asker> {
+        self.spokes.iter().map(|spoke| spoke.pipe.asker()).collect()
     }
 
-    pub(crate) fn conn(&self, place: usize) -> MultiplexedConnection {
-        self.spokes[place].link.conn()
+    pub(crate) fn asker(&self, place: usize) -> Asker {
+        self.spokes[place].pipe.asker()
     }
 
-    /// Asks one.
-    pub(crate) fn ask(
-        &self,
-        place: usize,
-        pipeline: Pipeline,
-    ) -> impl Future<Output = RedisResult<Vec<Value>>> + Send + 'static {
-        let (mut conn, due) = (self.conn(place), Due::on(&self.spokes[place]));
-        // A budget that is used up would make requests wait for their first turn, and get it in any order.
-        tokio::task::unconstrained(async move {
-            let _due = due;
-            conn.send_packed_commands(&pipeline, 0, pipeline.len()).await
-        })
+    /// Queues messages on one; they are written by the next [`turn`](Self::turn).
+    pub(crate) fn publish(&mut self, place: usize, parcels: Vec<Parcel>) {
+        self.spokes[place].pipe.publish(parcels);
     }
 
     /// Asks all the same; each answer comes with the host that gave it.
     pub(crate) fn ask_all(
         &self,
-        pipeline: &Pipeline,
-    ) -> impl Future<Output = Vec<(String, RedisResult<Vec<Value>>)>> + Send + 'static {
-        let questions: Vec<_> = (0..self.spokes.len())
-            .map(|place| {
-                let (host, answer) =
-                    (self.spokes[place].node.host.clone(), self.ask(place, pipeline.clone()));
-                async move { (host, answer.await) }
+        question: &Cmd,
+    ) -> impl Future<Output = Vec<(String, RedisResult<Value>)>> + Send + 'static {
+        let questions: Vec<_> = self
+            .spokes
+            .iter()
+            .map(|spoke| {
+                let (host, mut asker, question) =
+                    (spoke.node.host.clone(), spoke.pipe.asker(), question.clone());
+                async move { (host, question.query_async(&mut asker).await) }
             })
             .collect();
         join_all(questions)
     }
 
-    /// Ready when one of the connections is over. Cancel safe.
-    pub(crate) async fn ended(&mut self) {
+    /// Writes and reads, until there are replies or one of the connections has ended; false then. Nothing happens on the
+    /// connections but in here. Cancel safe.
+    pub(crate) async fn turn(&mut self, replies: &mut Replies) -> bool {
         std::future::poll_fn(|cx| {
-            let over = |spoke: &mut Spoke| pin!(spoke.link.ended()).poll(cx).is_ready();
-            if self.spokes.iter_mut().any(over) { Poll::Ready(()) } else { Poll::Pending }
+            let (mut ready, mut well) = (false, true);
+            for spoke in &mut self.spokes {
+                if !spoke.pipe.is_over() && spoke.pipe.poll(cx, replies).is_ready() {
+                    ready = true;
+                    well &= !spoke.pipe.is_over();
+                }
+            }
+            if ready { Poll::Ready(well) } else { Poll::Pending }
         })
-        .await;
+        .await
+    }
+
+    /// Whether answers may still come.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.spokes.iter().any(|spoke| !spoke.pipe.is_over() && spoke.pipe.is_waiting())
     }
 
     /// Takes a step; true when one of the connections is dead.
     pub(crate) fn step(&mut self) -> bool {
         let mut dead = false;
         for spoke in &mut self.spokes {
-            let waiting = spoke.due.load(Ordering::Relaxed) > 0;
-            dead |= spoke.pulse.step(spoke.link.traffic().received(), waiting) == Beat::Dead;
+            let beat = spoke.pulse.step(spoke.pipe.traffic().received(), spoke.pipe.is_waiting());
+            dead |= beat == Beat::Dead;
         }
         dead
     }
 
-    /// Ends all; when it returns nothing more is received.
-    pub(crate) async fn cut(&mut self) {
-        for spoke in &mut self.spokes {
-            spoke.link.cut().await;
-        }
+    /// Ends all: nothing more is received. What had arrived counts.
+    pub(crate) fn cut(&mut self, replies: &mut Replies) {
+        self.spokes.iter_mut().for_each(|spoke| spoke.pipe.cut(replies));
+    }
+
+    /// What was written and never answered.
+    pub(crate) fn unanswered(&mut self) -> impl Iterator<Item = Parcel> + '_ {
+        self.spokes.iter_mut().flat_map(|spoke| spoke.pipe.unanswered())
     }
 }
 
 impl Spoke {
-    fn new(settings: &Settings, node: Node, link: Link) -> Self {
+    fn new(settings: &Settings, node: Node, pipe: Pipe) -> Self {
         let pulse = Pulse::new(settings.probe_period, settings.probe_timeout);
-        Self { node, link, pulse, due: Arc::default() }
+        Self { node, pipe, pulse }
     }
 }

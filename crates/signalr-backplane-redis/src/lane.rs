@@ -267,7 +267,7 @@ impl Lane {
     /// Takes what may be written now, in order: at least one parcel if there is any and `bytes` is not 0.
     pub(crate) fn take(&self, count: usize, bytes: usize) -> Vec<Parcel> {
         let mut state = self.lock();
-        let mut taken = Vec::new();
+        let mut taken = Vec::with_capacity(count.min(state.queue.len()));
         let mut size = 0;
         while taken.len() < count && size < bytes {
             let Some(parcel) = state.queue.pop_front() else { break };
@@ -325,24 +325,38 @@ impl Lane {
         self.wake.notify_one();
     }
 
-    /// A parcel that was taken has an outcome.
-    pub(crate) fn settle(&self, parcel: &mut Parcel, outcome: Result<Outcome, BackplaneError>) {
-        let replayed = matches!(parcel.kind, Kind::Replayed);
-        match &outcome {
-            Ok(Outcome::Receivers(_)) => {
-                self.stats.published(1);
-                self.stats.replayed(replayed.into());
+    /// Parcels that were taken have their outcomes.
+    pub(crate) fn settle(&self, settled: Vec<(Parcel, Settled)>) {
+        let (mut published, mut unknown, mut refused, mut dropped) = (0, 0, 0, 0);
+        let (mut ended, mut replayed) = (0, 0);
+        for (parcel, outcome) in &settled {
+            let kept = matches!(parcel.kind, Kind::Replayed);
+            ended += usize::from(kept);
+            match outcome {
+                Ok(Outcome::Receivers(_)) => {
+                    (published, replayed) = (published + 1, replayed + u64::from(kept))
+                }
+                Ok(_) => unknown += 1,
+                Err(_) if kept => dropped += 1,
+                Err(_) => refused += 1,
             }
-            Ok(_) => self.stats.unknown(1),
-            Err(_) if replayed => self.stats.dropped(1),
-            Err(_) => self.stats.refused(1),
         }
-        if replayed {
-            self.lock().replaying -= 1;
+        self.stats.published(published);
+        self.stats.replayed(replayed);
+        self.stats.unknown(unknown);
+        self.stats.refused(refused);
+        self.stats.dropped(dropped);
+        if ended > 0 {
+            self.lock().replaying -= ended;
         }
-        parcel.tell(outcome);
+        for (mut parcel, outcome) in settled {
+            parcel.tell(outcome);
+        }
     }
 }
+
+/// What became of a parcel.
+type Settled = Result<Outcome, BackplaneError>;
 
 fn keep(parcel: Parcel) -> Kept<Parcel> {
     Kept { since: parcel.since, bytes: parcel.size(), message: parcel }

@@ -66,7 +66,8 @@
 //! # Connections
 //!
 //! Two per server process, for all hubs (in a Cluster the publisher has one per owner of slots): the subscriber carries
-//! nothing but subscriptions, the publisher everything else. Both are watched by their traffic and by a probe, dialled
+//! nothing but subscriptions, the publisher everything else. What is published is written and answered in the publisher's
+//! own task, many messages per system call. Both are watched by their traffic and by a probe, dialled
 //! again without an end, and need RESP3 (Redis 6 or newer). [`RedisBackplane::pool`] is for an application's own work with keys.
 //! deadpool-redis makes and keeps its connections, wherever they are plain TCP or Unix sockets to a server that has `PING`
 //! and `UNWATCH`, by which it tests them (a user without the right to one of them gets a new connection each time); with
@@ -133,10 +134,12 @@ mod moves;
 pub mod options;
 mod outage;
 mod parcel;
+mod pipe;
 mod pool;
 mod publisher;
 mod pulse;
 mod registry;
+mod resp;
 mod route;
 mod settings;
 mod slots;

@@ -5,8 +5,8 @@
 //! way arrives before what takes the new one.
 
 use crate::cluster::dial_nodes;
-use crate::dial::Link;
 use crate::fan::Fan;
+use crate::pipe::Pipe;
 use crate::settings::Settings;
 use crate::slots::{Node, Table};
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub(crate) struct Moves {
 }
 
 /// A new table, and connections to owners that there were none to.
-pub(crate) type Change = (Table, Vec<(Node, Link)>);
+pub(crate) type Change = (Table, Vec<(Node, Pipe)>);
 
 impl Moves {
     /// Takes note of the table as it is now.
@@ -39,8 +39,8 @@ impl Moves {
         self.same = same;
         let settings = settings.clone();
         self.dialling = Some(tokio::spawn(async move {
-            let links = dial_nodes(&settings, &missing).await;
-            (table, links)
+            let pipes = dial_nodes(&settings, &missing).await;
+            (table, pipes)
         }));
     }
 
@@ -53,7 +53,7 @@ impl Moves {
             let change = dialling.await;
             self.dialling = None;
             // A node that is still away is tried again with the next table.
-            self.ready = change.ok().filter(|(_, links)| !self.same || !links.is_empty());
+            self.ready = change.ok().filter(|(_, pipes)| !self.same || !pipes.is_empty());
         } else {
             std::future::pending().await
         }

@@ -8,16 +8,34 @@ use crate::member::{Member, Publishing};
 use signalr_core::{
     BackplaneError, BackplaneErrorKind, BackplaneMessage, Outcome, Ticket, TicketSender, Topic,
 };
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use tokio::time::Instant;
 
-pub(crate) struct Parcel {
+/// Small, because it is handed from queue to queue.
+pub(crate) struct Parcel(Box<Content>);
+
+pub(crate) struct Content {
     pub(crate) channel: String,
     pub(crate) bytes: Vec<u8>,
     pub(crate) since: Instant,
     pub(crate) kind: Kind,
     ticket: Option<TicketSender>,
     publishing: Publishing,
+}
+
+impl Deref for Parcel {
+    type Target = Content;
+
+    fn deref(&self) -> &Content {
+        &self.0
+    }
+}
+
+impl DerefMut for Parcel {
+    fn deref_mut(&mut self) -> &mut Content {
+        &mut self.0
+    }
 }
 
 /// What may be done with a parcel that was not sent.
@@ -35,7 +53,7 @@ pub(crate) enum Kind {
 impl Parcel {
     pub(crate) fn new(member: &Arc<Member>, channel: String, bytes: Vec<u8>, kind: Kind) -> (Self, Ticket) {
         let (sender, ticket) = Ticket::later();
-        let parcel = Self {
+        let parcel = Content {
             channel,
             bytes,
             since: Instant::now(),
@@ -43,7 +61,7 @@ impl Parcel {
             ticket: Some(sender),
             publishing: member.publishing(),
         };
-        (parcel, ticket)
+        (Self(Box::new(parcel)), ticket)
     }
 
     pub(crate) fn member(&self) -> &Arc<Member> {

@@ -13,9 +13,9 @@ use crate::breaker::{Breaker, Change};
 use crate::engine::Shared;
 use crate::fan::Fan;
 use crate::health::{RedisEvent, Role};
+use crate::pipe::Asker;
 use crate::pulse::STEP;
 use crate::settings::Address;
-use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, ServerErrorKind};
 use session::Session;
 use signalr_core::{BackplaneError, BackplaneErrorKind};
@@ -49,11 +49,12 @@ async fn reach(shared: &Shared) -> Result<(Fan, Option<Address>), BackplaneError
         return Ok((shared.cluster.dial_masters(&shared.settings).await?, None));
     }
     let (link, address) = shared.route.connect(&shared.settings, None).await?;
-    Ok((Fan::single(&shared.settings, link), Some(address)))
+    let pipe = link.into_pipe(&shared.settings).await.ok_or_else(|| lost("the connection was closed"))?;
+    Ok((Fan::single(&shared.settings, pipe), Some(address)))
 }
 
 /// Ready when the primary is elsewhere; never in a Cluster, which has several.
-async fn left(shared: &Shared, address: Option<&Address>, conn: MultiplexedConnection) -> BackplaneError {
+async fn left(shared: &Shared, address: Option<&Address>, conn: Asker) -> BackplaneError {
     match address {
         Some(address) => shared.route.moved(&shared.settings, address, Some(conn)).await,
         None => std::future::pending().await,

@@ -3,13 +3,13 @@
 //! Owns the reading of replies: outcomes of messages, of the probe, the counts of servers and the owners of slots.
 //! Outcomes go to the lane, which tells whoever waits.
 
-use super::session::{Answers, Flight, Session};
+use super::session::{Answer, Answers, Session};
 use super::{is_useless, refusal, tell};
 use crate::cluster::majority;
 use crate::engine::{counts, sum};
 use crate::member::Member;
-use crate::parcel::Parcel;
-use redis::{RedisResult, Value};
+use crate::pipe::Replies;
+use redis::Value;
 use signalr_core::{BackplaneError, Outcome};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,32 +21,31 @@ const UNHEARD: u32 = 2;
 const UNHEARD_IN_CLUSTER: u32 = 4;
 
 impl Session<'_> {
-    /// Takes note of replies; an error means that this connection is of no use any more.
-    pub(super) fn settle(
-        &mut self,
-        flight: Flight,
-        replies: RedisResult<Vec<Value>>,
-    ) -> Option<BackplaneError> {
-        match flight {
-            Flight::Parcels(parcels, size) => {
-                self.bytes -= size;
-                self.settle_parcels(parcels, replies)
+    /// Takes note of replies to messages; an error means that this connection is of no use any more.
+    pub(super) fn settle(&mut self, replies: &mut Replies) -> Option<BackplaneError> {
+        if replies.is_empty() {
+            return None;
+        }
+        let mut useless = None;
+        let settled = replies.drain(..).map(|(parcel, value)| {
+            self.bytes -= parcel.size();
+            (parcel, outcome(value, &mut useless))
+        });
+        self.shared.lane.settle(settled.collect());
+        self.end_outage();
+        useless
+    }
+
+    /// Takes note of the answer to a question.
+    pub(super) fn take(&mut self, answer: Answer) {
+        match answer {
+            Answer::Probe(Ok(Value::Int(receivers))) => {
+                tell(self.shared, self.breaker.proved());
+                self.judge_probe(receivers);
             }
-            Flight::Probe => {
-                if let Ok([Value::Int(receivers)]) = replies.as_deref() {
-                    tell(self.shared, self.breaker.proved());
-                    self.judge_probe(*receivers);
-                }
-                None
-            }
-            Flight::Census(members, answers) => {
-                self.take_census(&members, &answers);
-                None
-            }
-            Flight::Table(answers) => {
-                self.take_table(answers);
-                None
-            }
+            Answer::Probe(_) => {}
+            Answer::Census(members, answers) => self.take_census(&members, &answers),
+            Answer::Table(answers) => self.take_table(answers),
         }
     }
 
@@ -71,32 +70,6 @@ impl Session<'_> {
         }
     }
 
-    fn settle_parcels(
-        &mut self,
-        parcels: Vec<Parcel>,
-        replies: RedisResult<Vec<Value>>,
-    ) -> Option<BackplaneError> {
-        let mut replies = replies.unwrap_or_default().into_iter();
-        let mut useless = None;
-        for mut parcel in parcels {
-            let outcome = match replies.next() {
-                Some(Value::Int(count)) => Ok(Outcome::Receivers(u64::try_from(count).unwrap_or(0))),
-                Some(Value::ServerError(error)) => {
-                    let error = redis::RedisError::from(error);
-                    let refusal = refusal(&error);
-                    if is_useless(&error) {
-                        useless = Some(refusal.clone());
-                    }
-                    Err(refusal)
-                }
-                _ => Ok(Outcome::Unknown),
-            };
-            self.shared.lane.settle(&mut parcel, outcome);
-        }
-        self.end_outage();
-        useless
-    }
-
     fn take_table(&mut self, answers: Answers) {
         let Some(table) = majority(answers) else { return };
         if self.shared.cluster.learn(&table) {
@@ -108,7 +81,7 @@ impl Session<'_> {
 
     fn take_census(&mut self, members: &[Arc<Member>], answers: &Answers) {
         let answers: Option<Vec<_>> =
-            answers.iter().map(|(_, answer)| counts(answer.as_ref().ok()?.first()?)).collect();
+            answers.iter().map(|(_, answer)| counts(answer.as_ref().ok()?)).collect();
         let Some(counts) = answers.and_then(sum) else { return };
         let counted: Vec<_> = members.iter().zip(counts).collect();
         if !self.shared.health.in_outage() {
@@ -122,5 +95,21 @@ impl Session<'_> {
         if counted.len() == members.len() && counted.iter().all(complete) && self.shared.lane.may_replay() {
             self.shared.lane.replay(Instant::now());
         }
+    }
+}
+
+/// What became of a message, and whether the connection is of no use for any other.
+fn outcome(reply: Value, useless: &mut Option<BackplaneError>) -> Result<Outcome, BackplaneError> {
+    match reply {
+        Value::Int(count) => Ok(Outcome::Receivers(u64::try_from(count).unwrap_or(0))),
+        Value::ServerError(error) => {
+            let error = redis::RedisError::from(error);
+            let refusal = refusal(&error);
+            if is_useless(&error) {
+                *useless = Some(refusal.clone());
+            }
+            Err(refusal)
+        }
+        _ => Ok(Outcome::Unknown),
     }
 }

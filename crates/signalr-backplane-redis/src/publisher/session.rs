@@ -11,21 +11,20 @@ use crate::health::Role;
 use crate::member::Member;
 use crate::moves::Moves;
 use crate::parcel::Parcel;
+use crate::pipe::Replies;
 use crate::pulse::steps;
 use crate::settings::Address;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use redis::{Cmd, Pipeline, RedisResult, Value};
-use signalr_core::BackplaneError;
+use redis::{Cmd, RedisResult, Value};
+use signalr_core::{BackplaneError, Outcome};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Messages in one pipeline.
+/// Messages that are taken from the lane at once.
 const BATCH: usize = 256;
-/// Pipelines in flight; their bytes are bounded by a setting.
-const FLIGHTS: usize = 128;
 /// How long the answers of healthy nodes are waited for when another one is lost.
 const DRAIN: Duration = Duration::from_millis(500);
 /// How long a trial may take.
@@ -37,8 +36,9 @@ pub(super) struct Session<'a> {
     pub(super) fan: Fan,
     pub(super) moves: Moves,
     pub(super) breaker: &'a mut Breaker,
-    pub(super) in_flight: FuturesUnordered<BoxFuture<'static, (Flight, RedisResult<Vec<Value>>)>>,
+    /// Bytes that were written and not answered.
     pub(super) bytes: usize,
+    questions: FuturesUnordered<BoxFuture<'static, Answer>>,
     pub(super) steps: u32,
     pub(super) period: u32,
     pub(super) back_since: Option<Instant>,
@@ -47,12 +47,11 @@ pub(super) struct Session<'a> {
 }
 
 /// What all nodes answered to the same question, with their hosts.
-pub(super) type Answers = Vec<(String, RedisResult<Vec<Value>>)>;
+pub(super) type Answers = Vec<(String, RedisResult<Value>)>;
 
-/// What a reply is for.
-pub(super) enum Flight {
-    Parcels(Vec<Parcel>, usize),
-    Probe,
+/// What Redis said to a question.
+pub(super) enum Answer {
+    Probe(RedisResult<Value>),
     /// The counts of servers per hub, as each node has them.
     Census(Vec<Arc<Member>>, Answers),
     /// The owners of slots, as each node has them.
@@ -66,8 +65,8 @@ impl<'a> Session<'a> {
             fan,
             moves: Moves::default(),
             breaker,
-            in_flight: FuturesUnordered::new(),
             bytes: 0,
+            questions: FuturesUnordered::new(),
             steps: 0,
             period: steps(shared.settings.probe_period),
             back_since: None,
@@ -88,7 +87,7 @@ impl<'a> Session<'a> {
         self.shared.lane.publisher_up();
         self.shared.health.up(Role::Publisher);
         let shared = self.shared;
-        let conn = self.fan.conn(0);
+        let conn = self.fan.asker(0);
         let error = tokio::select! {
             biased;
             error = self.work() => error,
@@ -97,25 +96,32 @@ impl<'a> Session<'a> {
         self.drain().await;
         self.shared.set_asking(None);
         self.shared.health.outage_begins();
-        self.fan.cut().await;
+        let mut last = Replies::new();
+        self.fan.cut(&mut last);
         // The rules of an outage are in force before anybody is told of it.
         self.shared.lane.publisher_down();
         self.shared.health.lost(Role::Publisher, error.clone());
         // Replies that had arrived count; all others are unknown for ever.
-        while let Some((flight, reply)) = self.in_flight.next().await {
-            self.settle(flight, reply);
-        }
+        self.settle(&mut last);
+        let unknown = self.fan.unanswered().map(|parcel| (parcel, Ok(Outcome::Unknown))).collect();
+        self.shared.lane.settle(unknown);
+        self.end_outage();
         error
     }
 
     /// One small message decides whether this Redis takes any.
     async fn pass_trial(&mut self) -> Result<(), BackplaneError> {
         if let Some(channel) = self.shared.registry.probe() {
-            let mut conn = self.fan.conn(self.fan.place(channel.as_bytes()));
+            let mut conn = self.fan.asker(self.fan.place(channel.as_bytes()));
             let mut trial = redis::cmd(&self.shared.settings.commands.publish);
             trial.arg(&*channel).arg("");
-            let answer = tokio::time::timeout(TRIAL, trial.query_async::<Value>(&mut conn)).await;
-            answer.map_err(|_| lost("no answer to a trial"))?.map_err(|error| refusal(&error))?;
+            let mut replies = Replies::new();
+            tokio::select! {
+                biased;
+                answer = trial.query_async::<Value>(&mut conn) => answer.map_err(|error| refusal(&error))?,
+                _ = self.fan.turn(&mut replies) => return Err(lost("the connection was closed")),
+                () = tokio::time::sleep(TRIAL) => return Err(lost("no answer to a trial")),
+            };
         }
         tell(self.shared, self.breaker.proved());
         Ok(())
@@ -123,24 +129,30 @@ impl<'a> Session<'a> {
 
     async fn work(&mut self) -> BackplaneError {
         let mut steps = ticks();
+        let mut replies = Replies::new();
         loop {
             self.move_on();
             self.fill();
+            // Steps first: under load there are always replies.
             tokio::select! {
                 biased;
-                () = self.fan.ended() => return lost("the connection was closed"),
-                Some((flight, reply)) = self.in_flight.next(), if !self.in_flight.is_empty() => {
-                    if let Some(error) = self.settle(flight, reply) {
-                        return error;
-                    }
-                }
-                () = self.moves.changed() => {}
-                () = self.shared.lane.woken() => {}
                 _ = steps.tick() => {
                     if let Some(error) = self.step() {
                         return error;
                     }
                 }
+                well = self.fan.turn(&mut replies) => {
+                    let useless = self.settle(&mut replies);
+                    if !well {
+                        return lost("the connection was closed");
+                    }
+                    if let Some(error) = useless {
+                        return error;
+                    }
+                }
+                Some(answer) = self.questions.next(), if !self.questions.is_empty() => self.take(answer),
+                () = self.moves.changed() => {}
+                () = self.shared.lane.woken() => {}
             }
         }
     }
@@ -151,10 +163,12 @@ impl<'a> Session<'a> {
             return;
         }
         let deadline = Instant::now() + DRAIN;
-        while self.bytes > 0 {
-            match tokio::time::timeout_at(deadline, self.in_flight.next()).await {
-                Ok(Some((flight, reply))) => drop(self.settle(flight, reply)),
-                Ok(None) | Err(_) => return,
+        let mut replies = Replies::new();
+        while self.bytes > 0 && self.fan.is_waiting() {
+            let turned = tokio::time::timeout_at(deadline, self.fan.turn(&mut replies)).await;
+            self.settle(&mut replies);
+            if turned.is_err() {
+                return;
             }
         }
     }
@@ -164,9 +178,9 @@ impl<'a> Session<'a> {
         if self.bytes > 0 {
             return;
         }
-        if let Some((table, links)) = self.moves.take() {
+        if let Some((table, pipes)) = self.moves.take() {
             tracing::info!("slots of the Redis Cluster have moved, or a node is back");
-            self.fan.change(&self.shared.settings, table, links);
+            self.fan.change(&self.shared.settings, table, pipes);
             self.shared.set_asking(Some(&self.fan));
         }
     }
@@ -177,13 +191,14 @@ impl<'a> Session<'a> {
             return;
         }
         let room = self.shared.settings.in_flight_bytes;
-        while self.bytes < room && self.in_flight.len() < FLIGHTS {
+        while self.bytes < room {
             let parcels = self.shared.lane.take(BATCH, room - self.bytes);
             if parcels.is_empty() {
                 return;
             }
+            self.bytes += parcels.iter().map(Parcel::size).sum::<usize>();
             for (place, parcels) in self.sorted(parcels) {
-                self.write(place, parcels);
+                self.fan.publish(place, parcels);
             }
         }
     }
@@ -201,32 +216,23 @@ impl<'a> Session<'a> {
         sorted
     }
 
-    fn write(&mut self, place: usize, parcels: Vec<Parcel>) {
-        let mut pipeline = Pipeline::with_capacity(parcels.len());
-        let mut size = 0;
-        let publish = &self.shared.settings.commands.publish;
-        for parcel in &parcels {
-            size += parcel.size();
-            let length = publish.len() + parcel.channel.len() + parcel.bytes.len();
-            let mut command = Cmd::with_capacity(3, length);
-            command.arg(publish).arg(&parcel.channel).arg(&parcel.bytes);
-            pipeline.add_command(command);
-        }
-        self.bytes += size;
-        self.ask(place, pipeline, Flight::Parcels(parcels, size));
-    }
-
-    pub(super) fn ask(&mut self, place: usize, pipeline: Pipeline, flight: Flight) {
-        let replies = self.fan.ask(place, pipeline);
-        self.in_flight.push(Box::pin(async move { (flight, replies.await) }));
+    /// Asks on the connection of one channel.
+    pub(super) fn ask(
+        &mut self,
+        channel: &str,
+        question: Cmd,
+        answer: impl FnOnce(RedisResult<Value>) -> Answer + Send + 'static,
+    ) {
+        let mut asker = self.fan.asker(self.fan.place(channel.as_bytes()));
+        self.questions.push(Box::pin(async move { answer(question.query_async(&mut asker).await) }));
     }
 
     pub(super) fn ask_all(
         &mut self,
-        pipeline: &Pipeline,
-        flight: impl FnOnce(Answers) -> Flight + Send + 'static,
+        question: &Cmd,
+        answer: impl FnOnce(Answers) -> Answer + Send + 'static,
     ) {
-        let answers = self.fan.ask_all(pipeline);
-        self.in_flight.push(Box::pin(async move { (flight(answers.await), Ok(Vec::new())) }));
+        let answers = self.fan.ask_all(question);
+        self.questions.push(Box::pin(async move { answer(answers.await) }));
     }
 }

@@ -4,8 +4,7 @@
 //! kept messages are published. Answers are read in `replies`.
 
 use super::lost;
-use super::session::{Flight, Session};
-use redis::Pipeline;
+use super::session::{Answer, Session};
 use signalr_core::BackplaneError;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -34,14 +33,14 @@ impl Session<'_> {
 
     fn probe(&mut self) {
         if let Some(channel) = self.shared.registry.probe() {
-            let mut pipeline = Pipeline::new();
-            pipeline.cmd(&self.shared.settings.commands.publish).arg(&*channel).arg("");
-            self.ask(self.fan.place(channel.as_bytes()), pipeline, Flight::Probe);
+            let mut probe = redis::cmd(&self.shared.settings.commands.publish);
+            probe.arg(&*channel).arg("");
+            self.ask(&channel, probe, Answer::Probe);
         }
         if self.fan.table().is_some() {
-            let mut pipeline = Pipeline::new();
-            pipeline.cmd(&self.shared.settings.commands.cluster).arg("SLOTS");
-            self.ask_all(&pipeline, Flight::Table);
+            let mut question = redis::cmd(&self.shared.settings.commands.cluster);
+            question.arg("SLOTS");
+            self.ask_all(&question, Answer::Table);
         }
     }
 
@@ -52,12 +51,12 @@ impl Session<'_> {
         if members.is_empty() {
             return;
         }
-        let mut pipeline = Pipeline::new();
-        let question = pipeline.cmd(pubsub).arg("NUMSUB");
+        let mut question = redis::cmd(pubsub);
+        question.arg("NUMSUB");
         for member in &members {
             question.arg(member.all_channel());
         }
-        self.ask_all(&pipeline, |answers| Flight::Census(members, answers));
+        self.ask_all(&question, |answers| Answer::Census(members, answers));
     }
 
     /// Publishes what was kept once the rest of the fleet has had its time to come back.

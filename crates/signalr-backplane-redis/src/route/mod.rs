@@ -11,6 +11,7 @@ mod sentinel;
 
 use crate::dial::{Link, Push, dial};
 use crate::options::Topology;
+use crate::pipe::Asker;
 use crate::settings::{Address, Settings};
 use async_trait::async_trait;
 use gather::gather;
@@ -112,7 +113,7 @@ impl Route {
         &self,
         settings: &Settings,
         address: &Address,
-        conn: Option<MultiplexedConnection>,
+        conn: Option<Asker>,
     ) -> BackplaneError {
         let mut known = self.known.subscribe();
         tokio::select! {
@@ -163,7 +164,7 @@ impl Route {
 
     /// Ready when a server says that it is no primary any more. An operator may demote a server without closing anything,
     /// and it goes on to take messages, which reach nobody.
-    async fn demoted(&self, settings: &Settings, conn: Option<MultiplexedConnection>) {
+    async fn demoted(&self, settings: &Settings, conn: Option<Asker>) {
         let Some(mut conn) = conn.filter(|_| self.check.asks()) else { return std::future::pending().await };
         let mut looks = tokio::time::interval(settings.probe_period);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -3,7 +3,7 @@
 //! Owns the question and what counts as an answer. Publishing to a replica succeeds and reaches nobody else, so nothing
 //! but this tells.
 
-use redis::aio::MultiplexedConnection;
+use redis::aio::ConnectionLike;
 use redis::{ErrorKind, ServerErrorKind, Value};
 
 /// What a server said.
@@ -45,7 +45,7 @@ impl Check {
         self.command.is_some()
     }
 
-    pub(super) async fn ask(&self, conn: &mut MultiplexedConnection) -> Role {
+    pub(super) async fn ask(&self, conn: &mut impl ConnectionLike) -> Role {
         let Some(command) = &self.command else { return Role::Primary };
         match redis::cmd(command).query_async::<Value>(conn).await {
             Ok(answer) => read(&answer),

@@ -37,11 +37,15 @@ impl Channels {
     /// # Errors
     /// [`WireError::WrongTopic`] for a kind of topic that this version does not know.
     pub fn name(&self, topic: &Topic) -> Result<String, WireError> {
-        Ok(format!("{}{}", self.prefix, self.unprefixed(topic)?))
+        self.written(&self.prefix, topic)
     }
 
     /// The channel of a topic without the prefix: what stands inside messages.
     pub(super) fn unprefixed(&self, topic: &Topic) -> Result<String, WireError> {
+        self.written("", topic)
+    }
+
+    fn written(&self, prefix: &str, topic: &Topic) -> Result<String, WireError> {
         let (kind, name): (&str, &str) = match topic {
             Topic::All => (ALL, ""),
             Topic::Groups => (GROUPS, ""),
@@ -53,7 +57,7 @@ impl Channels {
             Topic::Fleet(kind) => (FLEET, kind),
             _ => return Err(WireError::WrongTopic),
         };
-        Ok(format!("{}:{kind}{name}", self.hub))
+        Ok([prefix, &self.hub, ":", kind, name].concat())
     }
 
     /// The topic of a channel as Redis names it, prefix included.

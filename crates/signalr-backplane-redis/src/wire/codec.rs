@@ -5,7 +5,9 @@
 
 use super::channels::Channels;
 use super::error::WireError;
-use super::messages::{AckMessage, CompletionMessage, FleetMessage, GroupCommandMessage, Invocation};
+use super::messages::{
+    AckMessage, CompletionMessage, FleetMessage, GroupCommandMessage, Invocation, InvocationParts,
+};
 use bytes::Bytes;
 use signalr_core::{
     BackplaneMessage, ConnectionId, GroupAction, GroupCommand, InvocationMessage, Payloads, Topic,
@@ -39,7 +41,7 @@ impl Codec {
             (
                 Topic::All | Topic::Group(_) | Topic::User(_) | Topic::Connection(_),
                 BackplaneMessage::Invocation(message),
-            ) => self.invocation(message)?.write(),
+            ) => self.invocation(message)?,
             (Topic::Groups, BackplaneMessage::GroupCommand(command)) => group_command(command)?.write(),
             (Topic::Ack(_), BackplaneMessage::Ack { id }) => AckMessage { id: *id }.write(),
             (Topic::Return(_), BackplaneMessage::Completion { protocol, message }) => {
@@ -73,19 +75,19 @@ impl Codec {
         Ok((topic, message))
     }
 
-    fn invocation(&self, message: &InvocationMessage) -> Result<Invocation, WireError> {
+    fn invocation(&self, message: &InvocationMessage) -> Result<Vec<u8>, WireError> {
         let return_channel = match &message.return_to {
             Some(node) => Some(self.channels.unprefixed(&Topic::Return(node.clone()))?),
             None => None,
         };
-        let payloads = message.payloads.iter();
-        Ok(Invocation {
-            excluded: message.excluded.iter().map(|id| id.as_str().to_owned()).collect(),
-            payloads: payloads.map(|(protocol, bytes)| (protocol.name().to_owned(), bytes.clone())).collect(),
-            invocation_id: message.invocation_id.as_deref().map(str::to_owned),
-            return_channel,
-            origin: message.origin.as_deref().map(str::to_owned),
-        })
+        let parts = InvocationParts {
+            excluded: message.excluded.iter().map(ConnectionId::as_str),
+            payloads: message.payloads.iter().map(|(protocol, bytes)| (protocol.name(), &**bytes)),
+            invocation_id: message.invocation_id.as_deref(),
+            return_channel: return_channel.as_deref(),
+            origin: message.origin.as_deref(),
+        };
+        Ok(parts.write())
     }
 
     fn read_invocation(&self, read: Invocation) -> Result<BackplaneMessage, WireError> {

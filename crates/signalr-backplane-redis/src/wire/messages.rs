@@ -23,6 +23,50 @@ pub struct Invocation {
     pub origin: Option<String>,
 }
 
+/// What an [`Invocation`] is written from, wherever that lies: nothing is copied to be written.
+pub(super) struct InvocationParts<'a, E, P> {
+    pub(super) excluded: E,
+    pub(super) payloads: P,
+    pub(super) invocation_id: Option<&'a str>,
+    pub(super) return_channel: Option<&'a str>,
+    pub(super) origin: Option<&'a str>,
+}
+
+impl<'a, E, P> InvocationParts<'a, E, P>
+where
+    E: ExactSizeIterator<Item = &'a str>,
+    P: Iterator<Item = (&'a str, &'a [u8])> + Clone,
+{
+    pub(super) fn write(self) -> Vec<u8> {
+        let (mut count, mut size) = (0, self.excluded.len() * 24 + 64);
+        for (protocol, bytes) in self.payloads.clone() {
+            (count, size) = (count + 1, size + protocol.len() + bytes.len() + 10);
+        }
+        let mut out = Vec::with_capacity(size);
+        let items = match (self.origin, self.invocation_id) {
+            (Some(_), _) => 5,
+            (None, Some(_)) => 4,
+            (None, None) => 2,
+        };
+        array(&mut out, items);
+        array(&mut out, self.excluded.len());
+        self.excluded.for_each(|id| string(&mut out, id));
+        infallible(encode::write_map_len(&mut out, length(count)));
+        for (protocol, bytes) in self.payloads {
+            string(&mut out, protocol);
+            blob(&mut out, bytes);
+        }
+        if items > 2 {
+            optional_string(&mut out, self.invocation_id);
+            optional_string(&mut out, self.return_channel);
+        }
+        if let Some(origin) = self.origin {
+            string(&mut out, origin);
+        }
+        out
+    }
+}
+
 /// Asks whichever server has a connection to change a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupCommandMessage {
@@ -66,34 +110,14 @@ pub struct FleetMessage {
 impl Invocation {
     /// The bytes.
     pub fn write(&self) -> Vec<u8> {
-        let payloads: usize = self.payloads.iter().map(|(name, bytes)| name.len() + bytes.len() + 10).sum();
-        let mut out = Vec::with_capacity(payloads + self.excluded.len() * 24 + 64);
-        let asks = self.invocation_id.is_some();
-        array(
-            &mut out,
-            if self.origin.is_some() {
-                5
-            } else if asks {
-                4
-            } else {
-                2
-            },
-        );
-        array(&mut out, self.excluded.len());
-        self.excluded.iter().for_each(|id| string(&mut out, id));
-        infallible(encode::write_map_len(&mut out, length(self.payloads.len())));
-        for (protocol, bytes) in &self.payloads {
-            string(&mut out, protocol);
-            blob(&mut out, bytes);
+        InvocationParts {
+            excluded: self.excluded.iter().map(String::as_str),
+            payloads: self.payloads.iter().map(|(protocol, bytes)| (protocol.as_str(), &**bytes)),
+            invocation_id: self.invocation_id.as_deref(),
+            return_channel: self.return_channel.as_deref(),
+            origin: self.origin.as_deref(),
         }
-        if asks || self.origin.is_some() {
-            optional_string(&mut out, self.invocation_id.as_deref());
-            optional_string(&mut out, self.return_channel.as_deref());
-        }
-        if let Some(origin) = &self.origin {
-            string(&mut out, origin);
-        }
-        out
+        .write()
     }
 
     /// Reads the bytes. Payloads are slices of them.

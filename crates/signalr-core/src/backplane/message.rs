@@ -71,7 +71,7 @@ impl Payloads {
     }
 
     /// What is there, in the order of registration.
-    pub fn iter(&self) -> impl Iterator<Item = (Protocol, &Bytes)> {
+    pub fn iter(&self) -> impl Iterator<Item = (Protocol, &Bytes)> + Clone {
         Protocol::ALL.into_iter().filter_map(|protocol| Some((protocol, self.get(protocol)?)))
     }
 }
