@@ -1,9 +1,11 @@
-// Streams from server to client: items, end, cancel, errors.
+// Streams both ways: items, end, cancel, errors.
 
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
+import * as signalR from '@microsoft/signalr';
 import { startPeer } from './support/server.mjs';
 import { collect, connect, eachLink, failure, inbox } from './support/client.mjs';
+import { within } from './support/wait.mjs';
 
 let server;
 before(async () => { server = await startPeer(); });
@@ -91,4 +93,72 @@ eachLink(test, 'an unknown stream and one with too few arguments', async (t, pro
   assert.equal(unknown.message, "Failed to invoke 'NoSuchStream' due to an error on the server. HubException: Method does not exist.");
   const few = await collect(connection.stream('Counter', 1)).ended();
   assert.equal(few.message, "Failed to invoke 'Counter' due to an error on the server.");
+});
+
+eachLink(test, 'a client stream is read to its end', async (t, protocol) => {
+  const connection = await connect(t, `${server.url}/scale`, protocol);
+  const numbers = new signalR.Subject();
+  const sum = connection.invoke('Sum', numbers);
+  for (let i = 1; i <= 100; i += 1) numbers.next(i);
+  numbers.complete();
+  assert.equal(await within(sum, 'the sum'), 5_050);
+});
+
+eachLink(test, 'a client stream that fails fails the call', async (t, protocol) => {
+  const connection = await connect(t, `${server.url}/testhub`, protocol);
+  const words = new signalR.Subject();
+  const text = connection.invoke('StreamingConcat', words);
+  words.next('a');
+  words.error(new Error('the pen broke'));
+  assert.match(await failure(text), /^An unexpected error occurred invoking 'StreamingConcat' on the server\. HubException: .*the pen broke/);
+});
+
+eachLink(test, 'a client stream item of the wrong type fails the call', async (t, protocol) => {
+  const connection = await connect(t, `${server.url}/scale`, protocol);
+  const numbers = new signalR.Subject();
+  const sum = connection.invoke('Sum', numbers);
+  numbers.next(1);
+  numbers.next('two');
+  assert.equal(await failure(sum), "An unexpected error occurred invoking 'Sum' on the server. HubException: Failed to bind Stream message.");
+  numbers.next(3);
+  numbers.complete();
+  assert.equal(await connection.invoke('Echo', 'after'), 'after');
+});
+
+eachLink(test, 'a client stream comes back as a server stream', async (t, protocol) => {
+  const connection = await connect(t, `${server.url}/scale`, protocol);
+  const numbers = new signalR.Subject();
+  const stream = collect(connection.stream('Relay', numbers));
+  numbers.next(1);
+  await stream.items.take(1);
+  numbers.next(2);
+  numbers.complete();
+  assert.equal(await stream.ended(), 'complete');
+  assert.deepEqual(stream.items.items, [1, 2]);
+});
+
+eachLink(test, 'many more items than the buffer holds come through, several calls at once', async (t, protocol) => {
+  const connection = await connect(t, `${server.url}/scale`, protocol);
+  const count = 500;
+  const subjects = [1, 2, 3].map(() => new signalR.Subject());
+  const streams = subjects.map((subject) => collect(connection.stream('Relay', subject)));
+  for (let i = 0; i < count; i += 1) subjects.forEach((subject) => subject.next(i));
+  subjects.forEach((subject) => subject.complete());
+  for (const stream of streams) {
+    assert.equal(await stream.ended(), 'complete');
+    assert.deepEqual(stream.items.items, Array.from({ length: count }, (_, i) => i));
+  }
+});
+
+eachLink(test, 'a call without the stream that its method takes', async (t, protocol) => {
+  const connection = await connect(t, `${server.url}/scale`, protocol);
+  assert.equal(
+    await failure(connection.invoke('Sum')),
+    "An unexpected error occurred invoking 'Sum' on the server. HubException: Client sent 0 stream(s), Hub method expects 1.",
+  );
+  const numbers = new signalR.Subject();
+  assert.equal(
+    await failure(connection.invoke('Delay', 0, numbers)),
+    "An unexpected error occurred invoking 'Delay' on the server. HubException: Client sent 1 stream(s), Hub method expects 0.",
+  );
 });

@@ -4,13 +4,14 @@
 //! queue, so that a caller waits while the network is slow.
 
 use crate::builder::ClientBuilder;
-use crate::driver::{Answer, Command};
+use crate::driver::Command;
 use crate::error::{ClientError, CloseCause, Closed};
 use crate::handlers::{Handlers, Messages};
 use crate::stream::ItemStream;
+use crate::upload::PendingCall;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use signalr_protocol::{ArgumentList, EncodeError, FromArguments, HubProtocol, Payload, Protocol};
+use signalr_protocol::{ArgumentList, EncodeError, FromArguments, HubProtocol, Protocol};
 use std::io;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ const STREAM_QUEUE: usize = 64;
 /// A connected client. Cheap to clone; the connection ends when the last clone is dropped or any is stopped.
 #[derive(Clone)]
 pub struct HubClient {
-    link: Arc<Link>,
+    pub(crate) link: Arc<Link>,
 }
 
 /// What handles and streams share with the driver.
@@ -44,11 +45,11 @@ impl Link {
         closed.unwrap_or_else(|| Closed::new(CloseCause::Io(io::ErrorKind::Other)))
     }
 
-    fn new_id(&self) -> String {
+    pub(crate) fn new_id(&self) -> String {
         (self.last_id.fetch_add(1, Ordering::Relaxed) + 1).to_string()
     }
 
-    async fn command(&self, command: Command) -> Result<(), ClientError> {
+    pub(crate) async fn command(&self, command: Command) -> Result<(), ClientError> {
         self.commands.send(command).await.map_err(|_| self.closed_now().into())
     }
 }
@@ -97,12 +98,7 @@ impl HubClient {
         let bytes = encode(|out| self.link.protocol.write_invocation(out, Some(&id), method, &arguments))?;
         let (answer, answered) = oneshot::channel();
         self.link.command(Command::Call { id, bytes, answer }).await?;
-        match answered.await {
-            Ok(Answer::Error(error)) => Err(ClientError::Call(error)),
-            Ok(Answer::Result(bytes)) => Ok(Payload::new(self.protocol(), &bytes).decode()?),
-            Ok(Answer::Void) => Ok(Payload::new(self.protocol(), null(self.protocol())).decode()?),
-            Err(_) => Err(self.link.closed_now().into()),
-        }
+        PendingCall::new(answered, self.link.clone()).result().await
     }
 
     /// Calls a hub method without waiting for anything but room in the queue. Calls arrive in order.
@@ -127,6 +123,14 @@ impl HubClient {
     ) -> Result<ItemStream<T>, ClientError> {
         let id = self.link.new_id();
         let bytes = encode(|out| self.link.protocol.write_stream_invocation(out, &id, method, &arguments))?;
+        self.open_stream(id, bytes).await
+    }
+
+    pub(crate) async fn open_stream<T>(
+        &self,
+        id: String,
+        bytes: Vec<u8>,
+    ) -> Result<ItemStream<T>, ClientError> {
         let (sender, parts) = mpsc::channel(STREAM_QUEUE);
         self.link.command(Command::Stream { id: id.clone(), bytes, parts: sender }).await?;
         let (protocol, link) = (self.protocol(), self.link.clone());
@@ -184,14 +188,16 @@ impl std::fmt::Debug for HubClient {
     }
 }
 
-fn encode(write: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>) -> Result<Vec<u8>, ClientError> {
+pub(crate) fn encode(
+    write: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,
+) -> Result<Vec<u8>, ClientError> {
     let mut out = Vec::new();
     write(&mut out)?;
     Ok(out)
 }
 
 /// What a completion without a result reads as.
-fn null(protocol: Protocol) -> &'static [u8] {
+pub(crate) fn null(protocol: Protocol) -> &'static [u8] {
     match protocol {
         Protocol::MessagePack => &[0xc0],
         _ => b"null",

@@ -1,8 +1,8 @@
 //! A SignalR client: first for tests of servers, later a product.
 //!
 //! It negotiates, opens a WebSocket, does the handshake and speaks either hub protocol. It is complete for calls,
-//! sends, server streams, client methods and client results. **Not here yet:** TLS (hand a TLS stream to
-//! [`ClientBuilder::connect_over`]), SSE and long polling, automatic and stateful reconnect, streams from the client.
+//! sends, streams both ways, client methods and client results. **Not here yet:** TLS (hand a TLS stream to
+//! [`ClientBuilder::connect_over`]), SSE and long polling, automatic and stateful reconnect.
 //!
 //! # Guarantees
 //!
@@ -40,6 +40,7 @@ mod negotiate;
 #[cfg(test)]
 mod script;
 mod stream;
+mod upload;
 mod url;
 mod websocket;
 
@@ -49,3 +50,4 @@ pub use error::{ClientError, CloseCause, Closed};
 pub use handlers::Messages;
 pub use signalr_protocol::{ArgumentList, DynamicArguments, FromArguments, Protocol};
 pub use stream::ItemStream;
+pub use upload::{PendingCall, Upload};

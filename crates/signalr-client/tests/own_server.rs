@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what a test unwraps is what it claims")]
 
+use futures_util::TryStreamExt;
 use signalr::prelude::*;
 use signalr_client::{ClientError, CloseCause, HubClient, Protocol};
 use std::sync::Arc;
@@ -46,6 +47,28 @@ impl Lab {
         let items =
             (0..count).map(|number| if number == 5 { Err(HubError::new("five")) } else { Ok(number) });
         futures_util::stream::iter(items)
+    }
+
+    async fn concat(
+        &self,
+        first: ClientStream<String>,
+        mark: String,
+        second: ClientStream<String>,
+    ) -> HubResult<String> {
+        let (first, second): (Vec<_>, Vec<_>) = (first.try_collect().await?, second.try_collect().await?);
+        Ok(first.concat() + &mark + &second.concat())
+    }
+
+    fn relay(&self, items: ClientStream<u32>) -> ClientStream<u32> {
+        items
+    }
+
+    async fn swallow(&self, mut items: ClientStream<u32>) -> HubResult<()> {
+        while let Some(item) = items.next().await {
+            item?;
+        }
+        self.stream_ended.notify_one();
+        Ok(())
     }
 
     fn endless(&self) -> impl Stream<Item = u64> {
@@ -122,6 +145,55 @@ async fn calls_streams_and_errors_in_either_protocol() {
             .await
             .expect("the server's stream goes on");
         assert_eq!(client.stop().await.cause, CloseCause::Stopped);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_of_the_client_in_either_protocol() {
+    let lab = start().await;
+    for protocol in [Protocol::Json, Protocol::MessagePack] {
+        let client = HubClient::builder(&lab.address).protocol(protocol).connect().await.unwrap();
+        let (call, [left, right]) = client.upload("Concat", ("-",)).await.unwrap();
+        for word in ["c", "d"] {
+            right.send(word).await.unwrap();
+        }
+        left.send("ab").await.unwrap();
+        left.complete().await.unwrap();
+        right.complete().await.unwrap();
+        assert_eq!(call.result::<String>().await.unwrap(), "ab-cd");
+
+        // Thousands of items through a buffer of ten, there and back.
+        let (mut items, [numbers]) = client.upload_and_stream::<u32, 1>("Relay", ()).await.unwrap();
+        let sending = tokio::spawn(async move {
+            for number in 0..5_000u32 {
+                numbers.send(&number).await.unwrap();
+            }
+            numbers.fail("no more").await.unwrap();
+        });
+        for wanted in 0..5_000 {
+            assert_eq!(items.next().await.unwrap().unwrap(), wanted);
+        }
+        let end = items.next().await;
+        assert!(
+            matches!(&end, Some(Err(ClientError::Call(text))) if text.ends_with("HubException: no more")),
+            "{end:?}"
+        );
+        sending.await.unwrap();
+
+        let [numbers] = client.send_and_upload("Swallow", ()).await.unwrap();
+        numbers.send(&1).await.unwrap();
+        numbers.complete().await.unwrap();
+        tokio::time::timeout(Duration::from_secs(30), lab.stream_ended.notified())
+            .await
+            .expect("the stream of a call without an answer does not end");
+
+        let (call, [numbers]) = client.upload("Swallow", ()).await.unwrap();
+        drop(numbers);
+        let error = call.result::<()>().await.unwrap_err();
+        assert!(
+            matches!(&error, ClientError::Call(text) if text.ends_with("dropped before its end.")),
+            "{error}"
+        );
     }
 }
 

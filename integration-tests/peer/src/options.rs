@@ -26,7 +26,7 @@ const KNOWN: &[(&str, &str, &str, bool)] = &[
     ("keep-alive-ms", "N", "HubOptions::keep_alive_interval", true),
     ("client-timeout-ms", "N", "HubOptions::client_timeout", true),
     ("max-receive", "BYTES", "HubOptions::maximum_receive_message_size; 0 is unlimited", true),
-    ("stream-buffer", "N", "items waiting in a stream from a client", false),
+    ("stream-buffer", "N", "HubOptions::stream_buffer_capacity", true),
     ("parallel", "N", "HubOptions::maximum_parallel_invocations", true),
     ("stateful", "", "stateful reconnect", false),
     ("stateful-buffer", "BYTES", "buffer of stateful reconnect", false),
@@ -57,6 +57,7 @@ pub(crate) struct ServeOptions {
     pub(crate) keep_alive: Option<Duration>,
     pub(crate) client_timeout: Option<Duration>,
     pub(crate) max_receive: Option<usize>,
+    pub(crate) stream_buffer: Option<usize>,
     pub(crate) parallel: Option<usize>,
     pub(crate) disconnect_timeout: Option<Duration>,
     pub(crate) send_timeout: Option<Duration>,
@@ -109,6 +110,7 @@ impl ServeOptions {
             keep_alive: flags.milliseconds("keep-alive-ms", 1)?,
             client_timeout: flags.milliseconds("client-timeout-ms", 1)?,
             max_receive: flags.size("max-receive", 0, i64::MAX)?,
+            stream_buffer: flags.size("stream-buffer", 1, i64::from(i32::MAX))?,
             parallel: flags.size("parallel", 1, i64::from(i32::MAX))?,
             disconnect_timeout: flags.milliseconds("disconnect-timeout-ms", 1)?,
             send_timeout: send_timeout(&flags)?,
@@ -126,7 +128,6 @@ impl ServeOptions {
 
 /// Flags that change nothing must be right all the same.
 fn check_what_has_no_effect(flags: &Flags) -> Result<(), UsageError> {
-    flags.number("stream-buffer", 1, i64::from(i32::MAX))?;
     flags.switch("stateful")?;
     flags.number("stateful-buffer", 0, i64::MAX)?;
     flags.milliseconds("poll-timeout-ms", 1)?;

@@ -186,6 +186,7 @@ fn hub_options(options: &ServeOptions, always_detailed: bool) -> HubOptions {
     if let Some(bytes) = options.max_receive {
         hub.maximum_receive_message_size = (bytes > 0).then_some(bytes);
     }
+    hub.stream_buffer_capacity = options.stream_buffer.unwrap_or(hub.stream_buffer_capacity);
     hub.maximum_parallel_invocations = options.parallel.unwrap_or(hub.maximum_parallel_invocations);
     hub.user_id(user_id);
     hub

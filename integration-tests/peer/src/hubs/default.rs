@@ -74,6 +74,9 @@ fn shared(name: &'static str) -> HubBuilder {
             let text = "The value returned by the streaming method 'StreamBroken' is not a ChannelReader<> or IAsyncEnumerable<>.";
             Err::<stream::Empty<HubResult<String>>, _>(HubError::named("InvalidOperationException", text))
         })
+        .stream("StreamEcho", |_: Context, source: ClientStream<String>| async move { Ok(relay(source)) })
+        .stream("StreamEchoInt", |_: Context, source: ClientStream<i32>| async move { Ok(relay(source)) })
+        .stream("StreamIAsyncConsumer", |_: Context, source: ClientStream<i32>| async move { Ok(source) })
         .method("CallEcho", |cx: Context, message: Option<String>| async move {
             cx.clients().client(cx.connection_id().clone()).send("Echo", (message,)).await
         })
@@ -81,6 +84,11 @@ fn shared(name: &'static str) -> HubBuilder {
             cx.clients().client(cx.connection_id().clone()).send("NoClientHandler", ()).await
         })
         .method("GetCallerConnectionId", |cx: Context| async move { Ok(cx.connection_id().to_string()) })
+}
+
+/// What the client sends, up to its end or its error, which is not passed on.
+fn relay<T: Send + 'static>(source: ClientStream<T>) -> impl Stream<Item = HubResult<T>> + Send {
+    source.take_while(|item| std::future::ready(item.is_ok()))
 }
 
 /// Local port, remote port, local address, remote address.

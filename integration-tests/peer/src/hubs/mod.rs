@@ -1,6 +1,6 @@
 //! The hubs of `dotnet-peer`, under the same names.
 //!
-//! Owns what several of them share. Methods that take streams from the client come with that feature.
+//! Owns what several of them share.
 
 mod bench;
 mod default;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use signalr::prelude::*;
 
 use super::everything::Everything;
@@ -197,6 +197,22 @@ impl ScaleHub {
     /// Yields 0 to count - 1, then fails.
     fn counter_throw(&self, count: i32, kind: String, message: String) -> impl Stream<Item = HubResult<i32>> {
         stream::iter(0..count).map(Ok).chain(stream::once(async move { Err(failure(&kind, message)) }))
+    }
+
+    async fn sum(&self, mut items: ClientStream<i32>) -> HubResult<i32> {
+        let mut sum = 0_i32;
+        while let Some(item) = items.next().await {
+            sum = sum.wrapping_add(item?);
+        }
+        Ok(sum)
+    }
+
+    async fn concat(&self, first: ClientStream<String>, second: ClientStream<String>) -> HubResult<String> {
+        first.chain(second).try_collect().await
+    }
+
+    fn relay(&self, items: ClientStream<i32>) -> ClientStream<i32> {
+        items
     }
 
     fn throw(&self, kind: String, message: String) -> HubResult<()> {

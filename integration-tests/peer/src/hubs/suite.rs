@@ -80,6 +80,14 @@ impl TestHub {
         })
     }
 
+    async fn streaming_concat(&self, mut stream: ClientStream<String>) -> HubResult<String> {
+        let mut text = String::new();
+        while let Some(part) = stream.next().await {
+            text += &part?;
+        }
+        Ok(text)
+    }
+
     fn empty_stream(&self) -> impl Stream<Item = i32> {
         futures_util::stream::empty()
     }
