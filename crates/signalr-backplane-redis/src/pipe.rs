@@ -28,7 +28,8 @@ const KEPT: usize = 256 << 10;
 const CHUNKS: usize = 8;
 
 pub(crate) struct Pipe {
-    stream: Box<dyn Stream>,
+    /// `None`: over.
+    stream: Option<Box<dyn Stream>>,
     traffic: Arc<Traffic>,
     publish: Publish,
     out: Vec<u8>,
@@ -37,7 +38,6 @@ pub(crate) struct Pipe {
     owed: VecDeque<Owed>,
     questions: mpsc::Receiver<Question>,
     asker: Asker,
-    over: bool,
 }
 
 /// What the next reply is for.
@@ -62,7 +62,7 @@ impl Pipe {
     pub(crate) fn new(stream: Box<dyn Stream>, traffic: Arc<Traffic>, publish: Publish) -> Self {
         let (asker, questions) = mpsc::channel(QUESTIONS);
         Self {
-            stream,
+            stream: Some(stream),
             traffic,
             publish,
             out: Vec::new(),
@@ -71,7 +71,6 @@ impl Pipe {
             owed: VecDeque::new(),
             questions,
             asker: Asker(asker),
-            over: false,
         }
     }
 
@@ -90,7 +89,7 @@ impl Pipe {
 
     /// Whether the connection has ended.
     pub(crate) fn is_over(&self) -> bool {
-        self.over
+        self.stream.is_none()
     }
 
     /// Queues messages; the next poll writes them.
@@ -105,7 +104,7 @@ impl Pipe {
 
     /// Writes and reads. Ready when there are replies, or the connection has just ended; never again after that.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, replies: &mut Replies) -> Poll<()> {
-        if self.over {
+        if self.is_over() {
             return Poll::Pending;
         }
         let before = replies.len();
@@ -119,7 +118,7 @@ impl Pipe {
 
     /// Ends the connection; what has arrived by now counts.
     pub(crate) fn cut(&mut self, replies: &mut Replies) {
-        if !self.over {
+        if !self.is_over() {
             let _ = self.poll_read(&mut Context::from_waker(Waker::noop()), replies);
             self.end();
         }
@@ -134,10 +133,9 @@ impl Pipe {
     }
 
     fn end(&mut self) {
-        self.over = true;
+        self.stream = None;
         self.questions.close();
         self.owed.retain(|owed| matches!(owed, Owed::Parcels(_)));
-        self.stream = Box::new(tokio::io::empty());
     }
 
     fn take_questions(&mut self, cx: &mut Context<'_>) {
@@ -148,8 +146,9 @@ impl Pipe {
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let Some(stream) = &mut self.stream else { return Ok(()) };
         while self.written < self.out.len() {
-            match Pin::new(&mut self.stream).poll_write(cx, &self.out[self.written..]) {
+            match Pin::new(&mut *stream).poll_write(cx, &self.out[self.written..]) {
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(written) => self.written += written?,
                 Poll::Pending => {
@@ -168,7 +167,7 @@ impl Pipe {
             self.written = 0;
         }
         // TLS keeps bytes of its own.
-        match Pin::new(&mut self.stream).poll_flush(cx) {
+        match Pin::new(stream).poll_flush(cx) {
             Poll::Ready(flushed) => flushed,
             Poll::Pending => Ok(()),
         }
@@ -190,7 +189,8 @@ impl Pipe {
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut chunk = [const { std::mem::MaybeUninit::uninit() }; CHUNK];
         let mut chunk = ReadBuf::uninit(&mut chunk);
-        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut chunk))?;
+        let Some(stream) = &mut self.stream else { return Poll::Pending };
+        ready!(Pin::new(stream).poll_read(cx, &mut chunk))?;
         if chunk.filled().is_empty() {
             return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
         }
