@@ -1,6 +1,7 @@
 //! One HTTP connection of our own accept loop: endpoints first, then the user's routes.
 
 use crate::endpoint::Endpoints;
+use crate::patience::Patient;
 use http::request::Parts;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
@@ -31,6 +32,7 @@ pub(crate) struct Http {
     pub(crate) endpoints: Endpoints,
     pub(crate) routes: Option<Routes>,
     pub(crate) header_timeout: Duration,
+    pub(crate) write_timeout: Duration,
     /// No further request on connections that are open.
     pub(crate) stop: CancellationToken,
     /// Time is up.
@@ -54,9 +56,12 @@ pub(crate) fn routes(filter: BoxedFilter<(WarpResponse,)>) -> Routes {
 impl Http {
     /// Serves one connection until it ends, is upgraded, or the server stops.
     pub(crate) async fn serve(self: Arc<Self>, stream: TcpStream, peer: PeerAddress) {
+        // Answers, and above all events, leave when they are written. A socket that refuses works all the same.
+        let _ = stream.set_nodelay(true);
         let service = service_fn(|request| self.answer(request, peer));
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(self.header_timeout);
+        let stream = Patient::new(stream, self.write_timeout);
         let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
         let mut connection = std::pin::pin!(connection);
         let ended = tokio::select! {

@@ -17,8 +17,9 @@
 //!
 //! # Which of the two
 //!
-//! * [`serve`] and [`Serving`]: a backlog of 4,096, time-outs for request heads, peer addresses, accept errors that
-//!   neither end nor spin the server, and a graceful end. User routes are any warp filter.
+//! * [`serve`] and [`Serving`]: a backlog of 4,096, time-outs for request heads and for clients that take nothing of an
+//!   answer, peer addresses, accept errors that neither end nor spin the server, and a graceful end. User routes are any
+//!   warp filter.
 //! * [`ServerExt::routes`]: a filter for an application that has its own `warp::serve`. It must call
 //!   [`Server::stop`](signalr_transport::Server::stop) itself.
 //!
@@ -29,6 +30,7 @@ mod endpoint;
 mod error;
 mod http_connection;
 mod listen;
+mod patience;
 mod routes;
 mod serving;
 mod signals;

@@ -38,6 +38,9 @@ pub struct ServeOptions {
     /// How long a client may take to send a request's head, and how long an idle HTTP connection is kept. Default
     /// 15 s.
     pub header_timeout: Duration,
+    /// How long a client may take no byte of an answer, a stream of events included, before its HTTP connection is cut.
+    /// Default 10 s, as the send time-out of endpoints. WebSockets have only the latter.
+    pub write_timeout: Duration,
     /// How long connections may take to end when the server stops. Default 10 s.
     pub drain: Duration,
     /// Rules for pages of other origins. Default none: other origins cannot negotiate from a browser, and upgrades are
@@ -47,7 +50,12 @@ pub struct ServeOptions {
 
 impl Default for ServeOptions {
     fn default() -> Self {
-        Self { header_timeout: Duration::from_secs(15), drain: Duration::from_secs(10), cors: None }
+        Self {
+            header_timeout: Duration::from_secs(15),
+            write_timeout: Duration::from_secs(10),
+            drain: Duration::from_secs(10),
+            cors: None,
+        }
     }
 }
 
@@ -146,6 +154,7 @@ impl Serving {
             endpoints: Endpoints { server: self.server.clone(), cors: self.options.cors },
             routes: self.routes,
             header_timeout: self.options.header_timeout,
+            write_timeout: self.options.write_timeout,
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),
         });

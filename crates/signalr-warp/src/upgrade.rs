@@ -1,5 +1,6 @@
 //! From hyper's upgrade to the raw stream, and from there to the connection's own task.
 
+use crate::patience::Patient;
 use bytes::Bytes;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
@@ -28,8 +29,8 @@ fn run(ticket: UpgradeTicket, upgraded: Upgraded) {
 /// The TCP stream below: of our own accept loop, or of hyper-util's as `warp::serve` has it. Others, for example TLS,
 /// stay as they are.
 fn raw_tcp(upgraded: Upgraded) -> Result<(TcpStream, Bytes), Upgraded> {
-    let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
-        Ok(parts) => return Ok((parts.io.into_inner(), parts.read_buf)),
+    let upgraded = match upgraded.downcast::<TokioIo<Patient<TcpStream>>>() {
+        Ok(parts) => return Ok((parts.io.into_inner().into_inner(), parts.read_buf)),
         Err(upgraded) => upgraded,
     };
     downcast::<TokioIo<TcpStream>>(upgraded).map(|parts| (parts.io.into_inner(), parts.read_buf))
