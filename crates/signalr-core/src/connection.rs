@@ -28,13 +28,26 @@ const NO_DEADLINE: u64 = u64::MAX;
 const SENDER_ROUNDS: usize = 1;
 
 /// Settings that all connections of an endpoint share.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConnectionOptions {
     /// The outbox's limits and the slow-client rule.
     pub outbox: OutboxLimits,
     /// Whether a connection is closed when its user's ticket runs out. Default false, as in the reference.
     pub close_on_authentication_expiration: bool,
+    /// Bytes that are read ahead of a busy driver. Default 64 KiB. A smaller value slows the peer down sooner; with 0 a
+    /// peer that leaves while the driver is busy is noticed late.
+    pub read_ahead: usize,
+}
+
+impl Default for ConnectionOptions {
+    fn default() -> Self {
+        Self {
+            outbox: OutboxLimits::default(),
+            close_on_authentication_expiration: false,
+            read_ahead: 64 * 1024,
+        }
+    }
 }
 
 /// The shared half of a connection.
@@ -147,9 +160,19 @@ impl Connection {
         self.protocol.store(protocol.index() as u8, Ordering::Release);
     }
 
+    /// Sets the transfer format of everything pushed from now on, for protocols that are not hub protocols.
+    pub fn set_format(&self, format: TransferFormat) {
+        self.binary.store(format == TransferFormat::Binary, Ordering::Release);
+    }
+
     /// The format of what is pushed now: text until a protocol is chosen.
     pub fn format(&self) -> TransferFormat {
         if self.binary.load(Ordering::Acquire) { TransferFormat::Binary } else { TransferFormat::Text }
+    }
+
+    /// What all connections of the endpoint share.
+    pub fn options(&self) -> &ConnectionOptions {
+        &self.options
     }
 
     /// How the transport frames.

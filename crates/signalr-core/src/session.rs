@@ -10,9 +10,6 @@ use crate::turn::Turn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-/// How much is read ahead of a busy driver (the reference's `ApplicationMaxBufferSize`).
-const READ_AHEAD: usize = 64 * 1024;
-
 /// A connection together with its driver. Lives on the connection's task.
 pub struct Session {
     connection: Arc<Connection>,
@@ -45,10 +42,10 @@ impl Session {
     }
 
     /// Whether the transport should read now. While false, leave bytes in the socket: that slows the peer down. A driver
-    /// that is busy still lets up to 64 KiB in, so that a peer that leaves is noticed meanwhile.
+    /// that is busy still lets some bytes in ([`ConnectionOptions::read_ahead`](crate::ConnectionOptions::read_ahead)), so that a peer that leaves is noticed meanwhile.
     pub fn wants_input(&self) -> bool {
         let open = self.end.is_none() && self.input_end.is_none();
-        open && (self.pending.len() < READ_AHEAD || self.driver.wants_input())
+        open && (self.pending.len() < self.connection.options().read_ahead || self.driver.wants_input())
     }
 
     /// Whether the driver itself would take bytes now, without reading ahead. For transports that notice in another way

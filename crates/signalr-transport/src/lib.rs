@@ -38,7 +38,7 @@ mod ws;
 
 pub use authenticate::{Authenticate, Authentication, Denied, bearer_token};
 pub use exchange::{EventStream, UploadTicket};
-pub use options::{EndpointOptions, SubProtocolSelector};
+pub use options::{EndpointOptionError, EndpointOptions, SubProtocolSelector};
 pub use respond::{PeerAddress, Reply};
 pub use server::{Server, ServerBuilder, StopSummary, UPGRADE_IMPOSSIBLE};
 pub use signalr_core::{Caller, Policy, authenticated};

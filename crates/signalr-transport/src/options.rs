@@ -93,11 +93,24 @@ impl EndpointOptions {
         self
     }
 
-    /// Bytes of POSTs that may wait for the application before a POST has to wait itself. Default 64 KiB; 0 for no
-    /// limit. Server-Sent Events and long polling only.
-    pub fn application_buffer(mut self, bytes: usize) -> Self {
+    /// Bytes from the client that may wait for the application before the client is slowed down: a POST then waits, a
+    /// WebSocket is not read. Default 64 KiB; 0 for no limit.
+    pub fn application_max_buffer_size(mut self, bytes: usize) -> Self {
         self.application_buffer = bytes;
+        let mut connection = *self.connection;
+        connection.read_ahead = if bytes == 0 { usize::MAX } else { bytes };
+        self.connection = Arc::new(connection);
         self
+    }
+
+    /// Bytes that may wait for the client before those who send to it alone have to wait: the outbox's
+    /// [`soft`](OutboxLimits::soft) limit. Default 1 MiB, where the reference has 64 KiB and makes everybody wait; 0 for
+    /// no limit, then only the hard one counts.
+    pub fn transport_max_buffer_size(self, bytes: usize) -> Self {
+        let mut limits = self.connection.outbox;
+        limits.soft = if bytes == 0 { limits.hard } else { bytes };
+        limits.hard = limits.hard.max(limits.soft);
+        self.outbox(limits)
     }
 
     /// The lowest negotiate version that is accepted. Default 0. A value above 1 refuses every client.
@@ -165,10 +178,62 @@ impl EndpointOptions {
         self
     }
 
+    /// Finds settings that cannot work.
+    ///
+    /// # Errors
+    /// The first of them.
+    pub fn check(&self) -> Result<(), EndpointOptionError> {
+        use EndpointOptionError::{SendBuffer, SoftAboveHard, Zero};
+        let limits = &self.connection.outbox;
+        let times = [
+            ("send_timeout", limits.send_timeout, "use `Duration::MAX` for no time-out"),
+            ("poll_timeout", self.poll_timeout, "every poll would be answered at once"),
+            ("close_timeout", self.close_timeout, "no client could answer the Close"),
+        ];
+        if let Some((option, _, instead)) = times.into_iter().find(|(_, time, _)| time.is_zero()) {
+            return Err(Zero { option, instead });
+        }
+        if self.max_websocket_message == Some(0) {
+            return Err(Zero { option: "max_websocket_message", instead: "use `None` for no limit" });
+        }
+        if self.send_buffer.is_some_and(|bytes| i32::try_from(bytes).map_or(true, |bytes| bytes == 0)) {
+            return Err(SendBuffer);
+        }
+        if limits.soft > limits.hard {
+            return Err(SoftAboveHard { soft: limits.soft, hard: limits.hard });
+        }
+        Ok(())
+    }
+
     /// The kinds that are enabled and that this version has, in the order of the reference.
     pub(crate) fn offered(&self) -> impl Iterator<Item = TransportKind> {
         BUILT.into_iter().filter(|kind| self.transports.contains(kind))
     }
+}
+
+/// A setting of an endpoint that cannot work.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EndpointOptionError {
+    /// Zero where it has no sense.
+    #[error("{option} is zero: {instead}")]
+    Zero {
+        /// The setter.
+        option: &'static str,
+        /// What to do.
+        instead: &'static str,
+    },
+    /// A socket cannot have such a buffer.
+    #[error("send_buffer must be from 1 to {} bytes; use `None` to leave it to the kernel", i32::MAX)]
+    SendBuffer,
+    /// The limits contradict each other.
+    #[error("the outbox's soft limit of {soft} bytes is above its hard limit of {hard}; raise the hard one")]
+    SoftAboveHard {
+        /// [`OutboxLimits::soft`].
+        soft: usize,
+        /// [`OutboxLimits::hard`].
+        hard: usize,
+    },
 }
 
 /// What this version can do.
@@ -180,11 +245,47 @@ impl fmt::Debug for EndpointOptions {
         f.debug_struct("EndpointOptions")
             .field("transports", &self.transports)
             .field("connection", &self.connection)
+            .field("application_max_buffer_size", &self.application_buffer)
             .field("close_timeout", &self.close_timeout)
+            .field("poll_timeout", &self.poll_timeout)
             .field("minimum_protocol_version", &self.minimum_protocol_version)
             .field("send_buffer", &self.send_buffer)
             .field("max_websocket_message", &self.max_websocket_message)
             .field("refuse_changed_user", &self.refuse_changed_user)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_cannot_work_are_found() {
+        let ok = EndpointOptions::new;
+        assert_eq!(ok().check(), Ok(()));
+        assert_eq!(ok().send_timeout(Duration::MAX).check(), Ok(()));
+        assert_eq!(ok().transport_max_buffer_size(0).application_max_buffer_size(0).check(), Ok(()));
+        assert_eq!(ok().transport_max_buffer_size(100 << 20).check(), Ok(()), "the hard limit follows");
+        assert_eq!(ok().transports([]).minimum_protocol_version(-1).check(), Ok(()));
+        let mut crossed = OutboxLimits::default();
+        crossed.hard = crossed.soft - 1;
+        let wrong = [
+            (ok().send_timeout(Duration::ZERO), "send_timeout is zero: use `Duration::MAX` for no time-out"),
+            (ok().poll_timeout(Duration::ZERO), "poll_timeout is zero: every poll would be answered at once"),
+            (ok().close_timeout(Duration::ZERO), "close_timeout is zero: no client could answer the Close"),
+            (ok().max_websocket_message(Some(0)), "max_websocket_message is zero: use `None` for no limit"),
+            (
+                ok().send_buffer(Some(0)),
+                "send_buffer must be from 1 to 2147483647 bytes; use `None` to leave it to the kernel",
+            ),
+            (
+                ok().outbox(crossed),
+                "the outbox's soft limit of 1048576 bytes is above its hard limit of 1048575; raise the hard one",
+            ),
+        ];
+        for (options, text) in wrong {
+            assert_eq!(options.check().unwrap_err().to_string(), text);
+        }
     }
 }

@@ -292,7 +292,7 @@ async fn a_body_is_a_stream_of_pieces() {
 async fn posts_wait_for_an_application_that_does_not_read() {
     for (options, fits) in [
         (EndpointOptions::default(), 64 * 1024),
-        (EndpointOptions::default().application_buffer(10_000), 10_000),
+        (EndpointOptions::default().application_max_buffer_size(10_000), 10_000),
     ] {
         let (_, _, client) = polling(options).await;
         client.post("hang").await;
@@ -312,7 +312,7 @@ async fn posts_wait_for_an_application_that_does_not_read() {
 
 #[tokio::test(start_paused = true)]
 async fn without_a_limit_posts_never_wait() {
-    let (_, _, client) = polling(EndpointOptions::default().application_buffer(0)).await;
+    let (_, _, client) = polling(EndpointOptions::default().application_max_buffer_size(0)).await;
     client.post("hang").await;
     settle().await;
     client.post(&"x".repeat(3_000_000)).await;

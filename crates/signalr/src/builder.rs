@@ -5,13 +5,15 @@
 
 use crate::error::{BuildError, ConfigError};
 use crate::server::{Hubs, Server};
-use signalr_core::{Backplane, ConnectionHandler};
+use signalr_core::{Backplane, ConnectionHandler, Duplex, WorkEnd};
 use signalr_hub::{Hub, HubBuilder, HubDefinition, HubEndpoint, HubHandle, HubOptions};
 use signalr_transport::{EndpointOptions, Server as Endpoints};
 use std::any::{TypeId, type_name};
 use std::collections::HashSet;
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The way in: [`SignalR::builder`].
 #[derive(Debug)]
@@ -60,6 +62,7 @@ struct Place {
 enum What {
     Hub(HubDefinition, Adjust),
     Handler(Arc<dyn ConnectionHandler>, EndpointOptions),
+    Talk(Arc<dyn ConnectionHandler>),
 }
 
 /// Describes a server. The order of the calls makes no difference, except that the first of two hub values of one type
@@ -72,6 +75,7 @@ pub struct ServerBuilder {
     endpoint_options: EndpointOptions,
     backplane: Option<Box<dyn Backplane>>,
     handles: Vec<Handle>,
+    disconnect_timeout: Option<Duration>,
 }
 
 impl ServerBuilder {
@@ -116,6 +120,34 @@ impl ServerBuilder {
         self
     }
 
+    /// Serves an async function of bytes at a path, over every transport and without the hub protocol. With the options
+    /// of all endpoints.
+    ///
+    /// ```
+    /// # use signalr::prelude::*;
+    /// # fn example() -> signalr::ServerBuilder {
+    /// SignalR::builder().connection("/echo", |mut peer: Duplex| async move {
+    ///     while let Some(bytes) = peer.receive().await {
+    ///         peer.send(&bytes).await;
+    ///     }
+    /// })
+    /// # }
+    /// ```
+    pub fn connection<F, R>(mut self, path: impl Into<String>, talk: F) -> Self
+    where
+        F: Fn(Duplex) -> R + Send + Sync + 'static,
+        R: Future<Output: Into<WorkEnd>> + Send + 'static,
+    {
+        self.places.push(Place { path: path.into(), what: What::Talk(Duplex::handler(talk)) });
+        self
+    }
+
+    /// How long a client may be away: between negotiate and its first request, and between two long polls. Default 15 s.
+    pub fn disconnect_timeout(mut self, timeout: Duration) -> Self {
+        self.disconnect_timeout = Some(timeout);
+        self
+    }
+
     /// Serves a handler of bytes at a path, without the hub protocol: the lower layer. `options` are its own; those of
     /// the hubs' endpoints do not count.
     pub fn connections(
@@ -156,9 +188,16 @@ impl ServerBuilder {
         check_paths(&self.places)?;
         let mut hubs = Hubs::default();
         let mut endpoints = Endpoints::builder();
+        if let Some(timeout) = self.disconnect_timeout {
+            if timeout.is_zero() {
+                return Err(ConfigError::NoDisconnectTimeout.into());
+            }
+            endpoints = endpoints.disconnect_timeout(timeout);
+        }
         for Place { path, what } in self.places {
             let (handler, options) = match what {
                 What::Handler(handler, options) => (handler, options),
+                What::Talk(handler) => (handler, self.endpoint_options.clone()),
                 What::Hub(definition, adjust) => {
                     let (mut options, mut endpoint) =
                         (self.hub_options.clone(), self.endpoint_options.clone());
@@ -166,6 +205,9 @@ impl ServerBuilder {
                     (add_hub(&mut hubs, definition, options)?.handler(), endpoint)
                 }
             };
+            if let Err(source) = options.check() {
+                return Err(ConfigError::EndpointOption { path, source }.into());
+            }
             endpoints = endpoints.endpoint(path, handler, options);
         }
         check_handles(&self.handles, &hubs)?;

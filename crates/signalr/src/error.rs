@@ -3,6 +3,7 @@
 //! Owns the errors of the builder. Each says what to change; none appears while a server runs.
 
 use signalr_core::BackplaneError;
+use signalr_transport::EndpointOptionError;
 
 /// The result of a program's `main`, or of anything else that only reports errors. Every error converts into it.
 pub type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
@@ -86,6 +87,17 @@ pub enum ConfigError {
         /// The policy's name.
         policy: String,
     },
+    /// A setting of an endpoint that cannot work.
+    #[error("the endpoint options of path {path:?}: {source}")]
+    EndpointOption {
+        /// The path.
+        path: String,
+        /// What is wrong.
+        source: EndpointOptionError,
+    },
+    /// The disconnect time-out is zero: every connection would be gone before its client can use it.
+    #[error("disconnect_timeout is zero; clients need some time between two requests, 15 s by default")]
+    NoDisconnectTimeout,
     /// A handle for a hub that the server does not have.
     #[error("a handle is for {hub}, which is not among the hubs; add it with `.hub(path, ..)`")]
     HandleWithoutHub {

@@ -81,6 +81,11 @@
 //! # }
 //! ```
 //!
+//! # Bytes without hubs
+//!
+//! [`ServerBuilder::connection`] serves a protocol of your own over the same transports: an async function that reads and
+//! sends bytes. [`ServerBuilder::connections`] takes a state machine instead, for those who count allocations.
+//!
 //! # Features
 //!
 //! | feature | default | what it adds |
@@ -109,7 +114,7 @@ pub use server::Server;
 pub use signalr_macros::{hub, hub_client};
 
 pub use signalr_core::{
-    Caller, CloseReason, ConnectInfo, ConnectionId, DeliveryOrder, OutboxLimits, Policy, RequestHead,
+    Caller, CloseReason, ConnectInfo, ConnectionId, DeliveryOrder, Duplex, OutboxLimits, Policy, RequestHead,
     SlowClientPolicy, TransportKind, User, authenticated,
 };
 pub use signalr_hub::{
@@ -118,7 +123,9 @@ pub use signalr_hub::{
     StreamSink, TypedCallerClients, TypedClient, TypedClients,
 };
 pub use signalr_protocol::{ArgumentList, Compression, DynamicArguments, Protocol, values};
-pub use signalr_transport::{Authenticate, Authentication, Denied, EndpointOptions, bearer_token};
+pub use signalr_transport::{
+    Authenticate, Authentication, Denied, EndpointOptionError, EndpointOptions, bearer_token,
+};
 
 /// Several servers in one process: `SignalR::builder().backplane(bus.backplane())` on each of them.
 #[cfg(feature = "memory")]

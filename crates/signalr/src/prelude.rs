@@ -2,6 +2,7 @@
 
 pub use crate::builder::SignalR;
 pub use futures_core::Stream;
+pub use signalr_core::Duplex;
 pub use signalr_hub::{
     Caller, ClientStream, Context, Hub, HubBuilder, HubContext, HubError, HubHandle, HubOptions, HubResult,
 };

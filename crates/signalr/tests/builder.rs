@@ -5,6 +5,7 @@
 use signalr::prelude::*;
 use signalr::{BuildError, ConfigError, Denied, EndpointOptions, RequestHead, Server, User, bearer_token};
 use signalr_client::HubClient;
+use std::time::Duration;
 
 struct Chat {
     place: &'static str,
@@ -70,6 +71,11 @@ async fn wrong_descriptions_are_refused_with_advice() {
     let method = |cx: Context| async move { Ok(cx.connection_id().to_string()) };
     let text = refused(builder().hub("/a", named("A").method("Echo", method).method("ECHO", method))).await;
     assert!(text.starts_with(r#"hub "A" has two methods called "ECHO""#), "{text}");
+    let options = EndpointOptions::new().send_timeout(Duration::ZERO);
+    let text = refused(builder().hub("/a", named("A")).endpoint_options(options)).await;
+    assert!(text.starts_with(r#"the endpoint options of path "/a": send_timeout is zero"#), "{text}");
+    let text = refused(builder().disconnect_timeout(Duration::ZERO)).await;
+    assert!(text.starts_with("disconnect_timeout is zero"), "{text}");
     let text = refused(builder().hub("/a", named("A")).handle(&HubHandle::<Chat>::new())).await;
     assert!(text.contains("builder::Chat, which is not among the hubs"), "{text}");
 }
