@@ -6,6 +6,7 @@
 //! * [`dotnet`] finds the reference (`dotnet-peer`) and drives its .NET client.
 //! * [`process`] stops and continues processes.
 //! * [`redis`] starts a Redis of a test's own.
+//! * [`topology`] starts Redis with Sentinels, as a Cluster, encrypted or with users.
 //! * [`transcript`] plays a table of inputs against a server and compares what came back with the reference's answers.
 //!
 //! Nothing here belongs to the product. Which server program is tested is the environment's choice
@@ -18,6 +19,7 @@ pub mod redis;
 pub mod relay;
 pub mod server;
 pub mod socket;
+pub mod topology;
 pub mod transcript;
 
 use std::future::Future;

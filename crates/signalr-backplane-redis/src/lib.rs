@@ -19,7 +19,7 @@
 //!
 //! | promise | test |
 //! | --- | --- |
-//! | every rule of the contract of [`Backplane`](signalr_core::Backplane), FIFO per sender and topic and one order per topic for all servers among them | `tests/conformance.rs` |
+//! | every rule of the contract of [`Backplane`](signalr_core::Backplane), FIFO per sender and topic and one order per topic for all servers among them | `tests/conformance_redis.rs` |
 //! | the wire format is the reference's, byte for byte | `tests/vectors.rs` |
 //! | the format is written down, and every example in it is true | `tests/format_document.rs` |
 //! | servers of ours and of ASP.NET Core are one fleet: targets, groups, client results, prefix, compression | `integration-tests/tests/dotnet_redis.rs` |

@@ -1,5 +1,6 @@
 // Several servers on one Redis: the fleet that `cargo xtask cluster` started (SIGNALR_CLUSTER_NODES), or one that the test
-// starts itself, Redis included. Everything that was started here is ended here.
+// starts itself, on the Redis that was started for it (SIGNALR_CLUSTER_REDIS) or on its own. Everything that was started
+// here is ended here.
 
 import { createServer } from 'node:net';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -20,18 +21,26 @@ export const RUNNING = list(process.env.SIGNALR_CLUSTER_NODES);
 /** The one address before all of them, if there is one. */
 export const FRONT = process.env.SIGNALR_CLUSTER_FRONT;
 
+/** A Redis that runs already, of any kind, as servers of ours and of the reference are told of it; undefined without one. */
+const GIVEN_REDIS = process.env.SIGNALR_CLUSTER_REDIS && {
+  address: process.env.SIGNALR_CLUSTER_REDIS,
+  reference: process.env.SIGNALR_CLUSTER_REDIS_DOTNET,
+  kill: async () => {},
+};
+
 /**
- * Starts servers, all on one Redis.
+ * Starts servers, all on one Redis: the one that runs already, or one of their own.
  * @param programs one program per server; see `ours` and `dotnet`
  * @param flags what all of them are given beside their Redis
  */
 export async function startFleet(programs, flags = []) {
-  const redis = await startRedis();
+  const redis = GIVEN_REDIS ?? await startRedis();
   const started = [redis];
   const end = async () => { for (const server of started.reverse()) await server.kill(); };
   try {
     const nodes = await Promise.all(programs.map(async (program, i) => {
-      const server = await startProgram(program, ['--hubs', 'scale', '--name', `node${i}`, '--redis', redis.address, ...flags]);
+      const address = (kindOf(program) === 'dotnet' && redis.reference) || redis.address;
+      const server = await startProgram(program, ['--hubs', 'scale', '--name', `node${i}`, '--redis', address, ...flags]);
       started.push(server);
       return { url: server.url, kind: kindOf(program), pid: server.child.pid };
     }));

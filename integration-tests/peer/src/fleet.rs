@@ -1,4 +1,4 @@
-//! One fleet through Redis: what `--redis` and `--prefix` do.
+//! One fleet through Redis: what `--redis`, `--redis-ca` and its like, and `--prefix` do.
 //!
 //! Owns joining and leaving, and the report of what was lost. Text in, as the reference takes it; everything else is the
 //! backplane's.
@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use signalr::redis::{RedisBackplane, RedisEvent, RedisEvents};
+use signalr::redis::{RedisBackplane, RedisEvent, RedisEvents, RedisOptions};
 use signalr_hub::HubEndpoint;
 
 use crate::options::ServeOptions;
@@ -16,7 +16,8 @@ use crate::options::ServeOptions;
 /// Lets the hubs join, if there is anything to join.
 pub(crate) async fn join(options: &ServeOptions, hubs: &[Arc<HubEndpoint>]) -> Result<()> {
     let Some(redis) = &options.redis else { return Ok(()) };
-    let backplane = RedisBackplane::connect(&with_prefix(redis, options.prefix.as_deref())).await?;
+    let configuration = with_prefix(redis, options.prefix.as_deref());
+    let backplane = RedisBackplane::new(with_certificates(&configuration, options)?).await?;
     tokio::spawn(watch(backplane.events()));
     for hub in hubs {
         let name = hub.definition().name();
@@ -73,6 +74,19 @@ fn with_prefix(redis: &str, prefix: Option<&str>) -> String {
         }
         Some(prefix) => format!("{redis},channelPrefix={prefix}"),
     }
+}
+
+/// The files are read once, at the start.
+fn with_certificates(configuration: &str, options: &ServeOptions) -> Result<RedisOptions> {
+    let read = |file: &String| std::fs::read_to_string(file).with_context(|| format!("cannot read {file}"));
+    let mut redis = RedisOptions::parse(configuration)?.to_builder();
+    if let Some(authority) = &options.redis_ca {
+        redis = redis.certificate_authority(read(authority)?);
+    }
+    if let (Some(certificate), Some(key)) = (&options.redis_cert, &options.redis_key) {
+        redis = redis.client_certificate(read(certificate)?, read(key)?);
+    }
+    Ok(redis.build()?)
 }
 
 static BACKPLANE: OnceLock<RedisBackplane> = OnceLock::new();

@@ -84,7 +84,7 @@ fn said(log: &Path) -> String {
     process::tail(&std::fs::read_to_string(log).unwrap_or_default(), 20)
 }
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 #[cfg(test)]
 mod tests {

@@ -8,6 +8,7 @@
 
 pub mod cluster;
 pub mod fleet;
+pub mod given;
 pub mod relay;
 pub mod secure;
 pub mod sentinel;
