@@ -29,6 +29,13 @@ const GIVEN_REDIS = process.env.SIGNALR_CLUSTER_REDIS && {
 };
 
 /**
+ * On a Redis Cluster the reference publishes a channel now on one node, now on another, so that not even one sender's
+ * messages keep their order; and it takes the count of PUBLISH, which is that of one node, for all receivers, so that it
+ * finds nobody to ask on other servers. That is the reference's own, also among its own servers.
+ */
+export const REFERENCE_IS_LOST = (process.env.SIGNALR_CLUSTER_KIND ?? '').startsWith('cluster');
+
+/**
  * Starts servers, all on one Redis: the one that runs already, or one of their own.
  * @param programs one program per server; see `ours` and `dotnet`
  * @param flags what all of them are given beside their Redis

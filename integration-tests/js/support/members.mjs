@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { PROTOCOLS, connect, failure } from './client.mjs';
+import { REFERENCE_IS_LOST } from './fleet.mjs';
 import { Inbox, poll, within } from './wait.mjs';
 
 // Names as people choose them. The same bytes must come out of every server's channel names.
@@ -146,7 +147,7 @@ export async function exchange(test, nodes, run, members) {
         const wanted = Array.from({ length: SEQUENCE }, (_, i) => Array(times).fill(`${mark} #${i}`)).flat();
         const got = member.notes.items.filter((note) => note.startsWith(`${mark} #`));
         // Several channels have no common order.
-        if (target.many) got.sort();
+        if (target.many || isLost(sender.node ?? nodes[sender.me.node])) got.sort();
         assert.deepEqual(got, wanted, `at ${member.name}`);
       }
     });
@@ -199,13 +200,17 @@ export async function partings(nodes, run, members) {
   await other.connection.invoke('AddToGroup', gone.id, run + group);
 }
 
-/** Every server asks every client, by a hub method and from outside; each gets that client's own answer. */
+/** Whether a server is one of those that lose order and receivers on this Redis. */
+const isLost = ({ kind }) => REFERENCE_IS_LOST && kind === 'dotnet';
+
+/** Every server that can asks every client, by a hub method and from outside; each gets that client's own answer. */
 export async function questions(nodes, run, members) {
   for (const [number, member] of members.entries()) {
     member.connection.on(`Ask${run}`, (text) => 100 * number + text.length);
   }
   for (const [number, member] of members.entries()) {
     for (const [n, node] of nodes.entries()) {
+      if (isLost(node) && member.node !== n) continue;
       const question = 'x'.repeat(n + 1);
       const asked = control(node, 'invoke', { connectionId: member.id, method: `Ask${run}`, args: [question], type: 'int', timeoutMs: 15_000 });
       assert.equal((await asked).result, 100 * number + n + 1, `control ${n} asks ${member.name}`);
