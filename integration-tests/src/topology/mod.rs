@@ -141,6 +141,18 @@ impl Topology {
         text
     }
 
+    /// The same with all that goes with it, as flags of a server of ours.
+    pub fn flags(&self) -> Vec<String> {
+        let mut flags = vec!["--redis".to_owned(), self.url()];
+        if let Some(secrets) = &self.secrets {
+            let (certificate, key) = secrets.identity("client");
+            let files =
+                [("--redis-ca", secrets.authority()), ("--redis-cert", certificate), ("--redis-key", key)];
+            flags.extend(files.into_iter().flat_map(|(flag, file)| [flag.to_owned(), file]));
+        }
+        flags
+    }
+
     /// Variables that every server needs in its environment besides: files with certificates, by the names that servers of
     /// ours and StackExchange.Redis know.
     pub fn variables(&self) -> Vec<(&'static str, String)> {
@@ -176,6 +188,13 @@ impl Topology {
         servers.chain(sentinels).collect()
     }
 
+    /// Whether the replica of this server has taken its place.
+    pub async fn promoted(&self, instead_of: usize) -> Result<bool> {
+        let replica = if self.kind.is_cluster() { instead_of + cluster::MASTERS } else { 1 - instead_of };
+        let replica = self.servers.get(replica).context("it has no replica")?;
+        Ok(is_primary(replica).await == Some(true))
+    }
+
     /// Gives the user of our servers another password, and cuts those that came in by the old one.
     pub async fn rotate_password(&self, password: Option<&str>) -> Result<()> {
         let password = password.unwrap_or(USER.1);
@@ -205,6 +224,11 @@ impl Topology {
         };
         addresses.join(",")
     }
+}
+
+/// Whether a server says that it is nobody's replica. It hangs up on everybody when its role changes, and then says nothing.
+pub async fn is_primary(server: &Redis) -> Option<bool> {
+    Some(server.ask("INFO replication").await.ok()?.contains("role:master"))
 }
 
 /// What each server of a kind is told.

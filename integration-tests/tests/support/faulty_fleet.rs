@@ -1,6 +1,9 @@
-//! Three servers, each behind a relay of its own to one Redis, that talk without a pause; and the account of what arrived.
+//! Three servers that talk without a pause, each with its way to Redis: a relay of its own, or what a topology offers; and
+//! the account of what arrived.
 //!
 //! Owns the fleet, the talking and the account. What goes wrong in between is the test's.
+
+#![allow(dead_code, reason = "the tests with relays and those with topologies use different parts")]
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,6 +17,7 @@ use signalr_client::{HubClient, Protocol};
 use signalr_integration_tests::redis::Redis;
 use signalr_integration_tests::relay::Relay;
 use signalr_integration_tests::server::Server;
+use signalr_integration_tests::topology::Topology;
 use signalr_integration_tests::{PATIENCE, http, within};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
@@ -25,18 +29,18 @@ const TALKERS: usize = 4;
 const STREAMS: usize = NODES * TALKERS;
 
 /// The servers of one test, all talking to one group.
-pub(crate) struct Fleet {
-    pub(crate) nodes: Vec<Node>,
+pub(crate) struct Fleet<W = Relay> {
+    pub(crate) nodes: Vec<Node<W>>,
     /// Before and after the fault, in numbers that each client had said.
     from: Vec<u64>,
     to: Mutex<Vec<u64>>,
 }
 
 /// One server, its way to Redis, clients that talk and one that listens.
-pub(crate) struct Node {
+pub(crate) struct Node<W = Relay> {
     number: usize,
     pub(crate) server: Server,
-    pub(crate) relay: Relay,
+    pub(crate) relay: W,
     talkers: Vec<Talker>,
     _listener: HubClient,
     heard: Arc<Heard>,
@@ -50,6 +54,8 @@ struct Talker {
     said: AtomicU64,
     /// How often it was told that a number was not sent.
     refused: AtomicU64,
+    /// The longest that it waited for an answer, in milliseconds.
+    slowest: AtomicU64,
 }
 
 /// Numbers in the order of arrival, by stream.
@@ -76,9 +82,20 @@ impl Fleet {
         });
         Self::of(try_join_all(starting).await?).await
     }
+}
 
+impl Fleet<()> {
+    /// The same with servers that go to this Redis by themselves.
+    pub(crate) async fn on(redis: &Topology) -> Result<Self> {
+        let flags = redis.flags();
+        let starting = (0..NODES).map(|number| Node::start_with(number, &flags, ()));
+        Self::of(try_join_all(starting).await?).await
+    }
+}
+
+impl<W> Fleet<W> {
     /// A fleet of servers that run already.
-    pub(crate) async fn of(nodes: Vec<Node>) -> Result<Self> {
+    pub(crate) async fn of(nodes: Vec<Node<W>>) -> Result<Self> {
         let mut fleet = Self { nodes, from: Vec::new(), to: Mutex::default() };
         fleet.all_up().await?;
         // The condition is time itself: servers look once a second who is there.
@@ -105,6 +122,11 @@ impl Fleet {
         Ok(recovery)
     }
 
+    /// The same once more, as part of the same fault.
+    pub(crate) async fn suffer_more(&self, fault: impl Future<Output = Result<()>>) -> Result<()> {
+        self.suffer(fault).await.map(drop)
+    }
+
     /// Waits until every server says that its backplane is well.
     pub(crate) async fn all_up(&self) -> Result<()> {
         for node in &self.nodes {
@@ -115,7 +137,7 @@ impl Fleet {
 
     /// All say one more thing, which all must hear; then the books are closed and compared.
     pub(crate) async fn settle(&self, fault: &str, account: Account, recovery: Duration) -> Result<()> {
-        try_join_all(self.nodes.iter().map(Node::last_words)).await?;
+        try_join_all(self.nodes.iter().map(Node::<W>::last_words)).await?;
         for node in &self.nodes {
             for talker in self.nodes.iter().flat_map(|node| &node.talkers) {
                 node.hears(talker.stream, talker.said.load(Ordering::Relaxed) - 1).await?;
@@ -132,7 +154,7 @@ impl Fleet {
     }
 
     /// The books of one sending server.
-    async fn check(&self, sender: &Node, account: Account) -> Result<String> {
+    async fn check(&self, sender: &Node<W>, account: Account) -> Result<String> {
         let (dropped, unknown) = (sender.grown("dropped").await?, sender.grown("unknown").await?);
         let mut lost = BTreeSet::new();
         let mut own = 0;
@@ -169,7 +191,7 @@ impl Fleet {
 
     /// What a server did not hear of another, as stream and number. Nothing came twice, and nothing is missing that was
     /// said before the fault, or after everybody had said that all is well.
-    fn missing(&self, sender: &Node, at: &Node, unknown: u64) -> Result<BTreeSet<(usize, u64)>> {
+    fn missing(&self, sender: &Node<W>, at: &Node<W>, unknown: u64) -> Result<BTreeSet<(usize, u64)>> {
         let mut all = BTreeSet::new();
         let mut late = 0;
         for talker in &sender.talkers {
@@ -196,6 +218,13 @@ impl Fleet {
         }
         ensure!(late <= unknown, "{late} came late to {}, of which only {unknown} may", at.number);
         Ok(all)
+    }
+
+    /// The longest that any client waited for the answer to a send.
+    pub(crate) fn slowest(&self) -> Duration {
+        let talkers = self.nodes.iter().flat_map(|node| &node.talkers);
+        let longest = talkers.map(|talker| talker.slowest.load(Ordering::Relaxed)).max();
+        Duration::from_millis(longest.unwrap_or_default())
     }
 
     /// How many messages each client had said until now.
@@ -226,8 +255,17 @@ impl Fleet {
 impl Node {
     /// Starts a server whose only way to Redis is this relay, and its clients.
     pub(crate) async fn start(number: usize, relay: Relay) -> Result<Self> {
-        let redis = format!("redis://{}", relay.address());
-        let server = Server::start(&["--hubs", "scale", "--redis", &redis]).await?;
+        let flags = ["--redis".to_owned(), format!("redis://{}", relay.address())];
+        Self::start_with(number, &flags, relay).await
+    }
+}
+
+impl<W> Node<W> {
+    /// Starts a server with these flags, and its clients.
+    async fn start_with(number: usize, flags: &[String], relay: W) -> Result<Self> {
+        let flags: Vec<&str> =
+            ["--hubs", "scale"].into_iter().chain(flags.iter().map(String::as_str)).collect();
+        let server = Server::start(&flags).await?;
         let heard = Arc::<Heard>::default();
         let hearing = heard.clone();
         let protocol = if number.is_multiple_of(2) { Protocol::Json } else { Protocol::MessagePack };
@@ -302,7 +340,8 @@ impl Node {
 impl Talker {
     async fn connect(server: &Server, stream: usize) -> Result<Self> {
         let client = HubClient::connect(server.url("/scale")).await?;
-        Ok(Self { stream, client, said: AtomicU64::new(0), refused: AtomicU64::new(0) })
+        let [said, refused, slowest] = [const { AtomicU64::new(0) }; 3];
+        Ok(Self { stream, client, said, refused, slowest })
     }
 
     async fn talk(&self, mut stop: watch::Receiver<bool>) {
@@ -321,9 +360,12 @@ impl Talker {
     async fn say(&self) {
         let number = self.said.fetch_add(1, Ordering::Relaxed);
         let text = format!("{} {number}", self.stream);
+        let since = Instant::now();
         if self.client.invoke::<()>("SendGroup", (GROUP, "Number", text)).await.is_err() {
             self.refused.fetch_add(1, Ordering::Relaxed);
         }
+        let took = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.slowest.fetch_max(took, Ordering::Relaxed);
     }
 }
 

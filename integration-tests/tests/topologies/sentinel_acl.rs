@@ -1,0 +1,9 @@
+//! Sentinels and servers for one user with few rights.
+
+use anyhow::Result;
+use signalr_integration_tests::topology::Kind;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_primary_is_killed() -> Result<()> {
+    super::a_primary_is_killed("primary killed, ACL", Kind::SentinelAcl, 0).await
+}
