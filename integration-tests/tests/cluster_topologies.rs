@@ -29,7 +29,7 @@ use signalr_integration_tests::topology::{Kind, Topology, is_primary};
 const OUTAGE: Duration = Duration::from_secs(5);
 
 /// A server with a replica is killed; the replica takes its place, and the old one follows it when it is back.
-async fn a_primary_is_killed(fault: &str, kind: Kind, victim: usize) -> Result<()> {
+async fn check_killed_primary(fault: &str, kind: Kind, victim: usize) -> Result<()> {
     let mut redis = Topology::start(kind).await?;
     let fleet = Fleet::on(&redis).await?;
     let killed = async {
@@ -46,7 +46,7 @@ async fn a_primary_is_killed(fault: &str, kind: Kind, victim: usize) -> Result<(
 }
 
 /// The same with a server that hangs until then and does not know better when it goes on.
-async fn a_primary_hangs(fault: &str, kind: Kind, victim: usize) -> Result<()> {
+async fn check_hanging_primary(fault: &str, kind: Kind, victim: usize) -> Result<()> {
     let redis = Topology::start(kind).await?;
     let fleet = Fleet::on(&redis).await?;
     let hanging = async {

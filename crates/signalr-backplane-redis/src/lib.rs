@@ -22,7 +22,7 @@
 //! | every rule of the contract of [`Backplane`](signalr_core::Backplane), FIFO per sender and topic and one order per topic for all servers among them | `tests/conformance_redis.rs` |
 //! | the wire format is the reference's, byte for byte | `tests/vectors.rs` |
 //! | the format is written down, and every example in it is true | `tests/format_document.rs` |
-//! | servers of ours and of ASP.NET Core are one fleet: targets, groups, client results, prefix, compression | `integration-tests/tests/dotnet_redis.rs` |
+//! | servers of ours and of ASP.NET Core are one fleet: targets, groups, client results, prefix, compression | `integration-tests/tests/dotnet_redis.rs`, `integration-tests/js/cluster/mixed.test.mjs` (on every kind of Redis by `cargo xtask cluster --all`) |
 //! | at most once, also across an outage; what is lost is between what was dropped and dropped + unknown | `a_killed_redis_costs_what_was_counted_and_nothing_arrives_twice`, `a_frozen_redis_is_noticed_and_costs_what_was_counted` |
 //! | what was written and never answered is unknown: never sent again, never served locally | `what_was_written_and_never_answered_is_unknown_and_never_sent_again` |
 //! | a server that receives nothing serves its own members; what it misses lies inside a reported gap | `a_deaf_server_serves_its_own_members_and_reports_the_gap` |
@@ -45,6 +45,8 @@
 //! | each channel is published on the owner of its slot; subscribers are counted on all nodes | `each_channel_is_published_on_the_owner_of_its_slot`, `receivers_are_counted_on_all_nodes` |
 //! | a slot that moves costs nothing; a node that dies or hangs costs what was counted, and the others serve its channels | `a_slot_that_moves_while_messages_are_published_costs_nothing`, `a_node_that_is_killed_costs_what_was_counted_and_is_used_again_when_it_is_back`, `a_node_that_hangs_is_noticed_and_done_without`, `a_subscriber_whose_node_dies_goes_on_at_another_one` |
 //! | every rule of the contract with Sentinel too | `tests/failover.rs` |
+//! | whole fleets, clients and all, keep these accounts when a primary dies, hangs, sleeps or is changed by hand, when a stranger answers at its old address, when a master of a Cluster dies or hangs, a slot moves, a password or a certificate is wrong for a while, with ACL on Sentinel and TLS on Cluster too | `integration-tests/tests/cluster_topologies.rs` |
+//! | a client on another server answers a question also where `PUBLISH` counts no receiver | `clients_on_other_servers_answer_questions` |
 //! | a primary that dies, hangs or is replaced by hand is followed to the one that Sentinel names; an old one that comes back splits nothing | `a_killed_primary_is_replaced_by_the_one_that_sentinel_names`, `a_paused_primary_that_comes_back_splits_nothing`, `a_failover_by_hand_moves_both_connections` |
 //! | a start in the middle of a failover waits for its end | `a_start_while_a_sentinel_and_the_primary_are_gone_waits_for_the_failover` |
 //! | among several endpoints the primary is used, and left when it is demoted | `the_primary_among_several_endpoints_is_used_and_followed` |
@@ -103,7 +105,9 @@
 //! each node that owns slots, and publishes each channel on the owner of its slot, with plain `PUBLISH`; the subscriber
 //! is on one node, and on another one when that dies. Servers of ours thus see one order per topic. Around a moving
 //! slot or a lost node, while servers may disagree about the owner, and beside ASP.NET Core servers, which publish
-//! elsewhere, order holds per sender and topic. Order across topics is not promised anywhere, and in a Cluster it is not
+//! elsewhere, order holds per sender and topic. What ASP.NET Core servers themselves send in a Cluster keeps no order at
+//! all, and they do not find clients of other servers to ask (seen with 10.0: their client library publishes on any node,
+//! and counts the receivers of that one). Order across topics is not promised anywhere, and in a Cluster it is not
 //! seen either.
 //!
 //! Owners are asked for once per probe period, and what most nodes say counts. When a slot moves, publishing pauses

@@ -16,12 +16,12 @@ const CLIENTS: usize = 12;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_master_is_killed() -> Result<()> {
-    super::a_primary_is_killed("master killed", Kind::Cluster, OWNER).await
+    super::check_killed_primary("master killed", Kind::Cluster, OWNER).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_master_hangs_and_comes_back() -> Result<()> {
-    super::a_primary_hangs("master stopped", Kind::Cluster, OWNER).await
+    super::check_hanging_primary("master stopped", Kind::Cluster, OWNER).await
 }
 
 /// Once there and back, while everybody talks: nothing is lost.

@@ -7,5 +7,5 @@ use super::on_cluster::OWNER;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_master_is_killed() -> Result<()> {
-    super::a_primary_is_killed("master killed, TLS", Kind::ClusterTls, OWNER).await
+    super::check_killed_primary("master killed, TLS", Kind::ClusterTls, OWNER).await
 }

@@ -11,12 +11,12 @@ use super::{OUTAGE, demoted};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_primary_is_killed() -> Result<()> {
-    super::a_primary_is_killed("primary killed", Kind::Sentinel, 0).await
+    super::check_killed_primary("primary killed", Kind::Sentinel, 0).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_primary_hangs_and_comes_back() -> Result<()> {
-    super::a_primary_hangs("primary stopped", Kind::Sentinel, 0).await
+    super::check_hanging_primary("primary stopped", Kind::Sentinel, 0).await
 }
 
 /// No sender waits for the primary to wake up, and five seconds after the promotion all is well.

@@ -5,5 +5,5 @@ use signalr_integration_tests::topology::Kind;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_primary_is_killed() -> Result<()> {
-    super::a_primary_is_killed("primary killed, ACL", Kind::SentinelAcl, 0).await
+    super::check_killed_primary("primary killed, ACL", Kind::SentinelAcl, 0).await
 }
