@@ -8,6 +8,7 @@
 //! * [`redis`] starts a Redis of a test's own.
 //! * [`topology`] starts Redis with Sentinels, as a Cluster, encrypted or with users.
 //! * [`transcript`] plays a table of inputs against a server and compares what came back with the reference's answers.
+//! * [`wire`] does the same for scripts of HTTP requests and WebSocket frames.
 //!
 //! Nothing here belongs to the product. Which server program is tested is the environment's choice
 //! (`SIGNALR_PEER_BIN`), so that every test can be shown to be right against the reference itself.
@@ -21,6 +22,7 @@ pub mod server;
 pub mod socket;
 pub mod topology;
 pub mod transcript;
+pub mod wire;
 
 use std::future::Future;
 use std::time::Duration;

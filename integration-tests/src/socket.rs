@@ -53,6 +53,11 @@ impl RawSocket {
         Ok(Self { stream, received, message: None })
     }
 
+    /// A connection whose upgrade has been answered already, with what came behind the answer.
+    pub fn over(stream: TcpStream, received: Vec<u8>) -> Self {
+        Self { stream, received, message: None }
+    }
+
     /// Opens one and performs the handshake of a hub protocol; early bytes after the reply stay to be read.
     pub async fn handshaken(port: u16, target: &str, protocol: &str) -> Result<Self> {
         let mut socket = Self::open(port, target).await?;

@@ -12,6 +12,7 @@ mod cases_waiting;
 pub mod golden;
 mod play;
 
+pub(crate) use play::hex;
 pub use play::play;
 
 /// The hub protocol of a case, which decides how messages are cut out of the bytes.
