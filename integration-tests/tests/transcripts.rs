@@ -60,37 +60,36 @@ async fn every_scenario_goes_as_with_the_reference() -> Result<()> {
     let scenarios = wire::script::chosen()?;
     let servers = wire::servers::Servers::start(server::peer()?, &scenarios).await?;
     let mut transcripts = servers.play(&scenarios).await?;
-    let mut wrong = String::new();
-    let mut allowed = 0;
+    let expected = |name: &str| {
+        let theirs = golden.scenarios.get(name).context("record again: cargo xtask diff --record")?;
+        anyhow::Ok(differences.apply(name, theirs))
+    };
+    // What a loaded machine does between two steps may change the order of what comes.
+    let mut again = scenarios.clone();
+    again.retain(|one| expected(&one.name).is_ok_and(|(expected, _)| transcripts[&one.name] != expected));
+    println!("again: {:?}", again.iter().map(|scenario| &scenario.name).collect::<Vec<_>>());
+    transcripts.extend(servers.play(&again).await?);
+    let (mut wrong, mut failed, mut allowed, mut open) = (String::new(), 0, 0, 0);
     for scenario in &scenarios {
-        let theirs =
-            golden.scenarios.get(&scenario.name).context("record again: cargo xtask diff --record")?;
-        let (expected, used) = differences.apply(&scenario.name, theirs);
-        let mut got = transcripts.remove(&scenario.name).unwrap_or_default();
-        if got != expected {
-            // What a loaded machine does between two steps may change the order of what comes.
-            println!("again: `{}`", scenario.name);
-            got = servers
-                .play(std::slice::from_ref(scenario))
-                .await?
-                .remove(&scenario.name)
-                .unwrap_or_default();
-        }
-        if got != expected {
-            writeln!(wrong, "`{}`:\n{}", scenario.name, wire::compared(&expected, &got))?;
+        let (expected, used) = expected(&scenario.name)?;
+        let got = &transcripts[&scenario.name];
+        if *got == expected && used.is_empty() {
+        } else if let Some(reason) = differences.open(&scenario.name) {
+            open += 1;
+            println!("open: `{}`: {reason}", scenario.name);
+        } else if *got != expected {
+            failed += 1;
+            writeln!(wrong, "`{}`:\n{}", scenario.name, wire::compared(&expected, got))?;
         } else if !used.is_empty() {
             allowed += 1;
-            for difference in used {
-                println!("allowed: `{}`: {}", scenario.name, difference.reason);
-            }
+            used.iter().for_each(|used| println!("allowed: `{}`: {}", scenario.name, used.reason));
         }
     }
     for server in servers.all() {
         assert!(!server.log().contains("panicked"), "{}", server.log());
     }
-    let failed = wrong.lines().filter(|line| line.starts_with('`')).count();
-    let equal = scenarios.len() - failed - allowed;
-    println!("scenarios: {equal} equal, {allowed} with an allowed difference, {failed} different");
+    let equal = scenarios.len() - failed - allowed - open;
+    println!("scenarios: {equal} equal, {allowed} with an allowed difference, {open} open, {failed} different");
     assert!(wrong.is_empty(), "{wrong}");
     Ok(())
 }
@@ -106,7 +105,7 @@ fn every_scenario_has_its_own_name_and_every_difference_is_one() -> Result<()> {
     assert!(names.len() >= 150, "{}", names.len());
     for difference in &differences.difference {
         assert!(difference.reason.len() > 20, "{difference:?} needs a reason");
-        for pattern in &difference.scenarios {
+        for pattern in difference.scenarios.iter().filter(|_| !difference.open) {
             let start = pattern.trim_end_matches('*');
             let is_used =
                 golden.scenarios.iter().filter(|(name, _)| name.starts_with(start)).any(|(name, theirs)| {

@@ -59,7 +59,8 @@ pub(crate) fn routes(
         .and(warp::header::headers_cloned())
         .map(|mut answer: Answer, path: FullPath, method: Method, asked: HeaderMap| {
             let is_early = method == Method::OPTIONS || answer.status() == StatusCode::TEMPORARY_REDIRECT;
-            if path.as_str().contains("/negotiate") && !is_early {
+            let is_bare = ["/bench", "/scale", "/control"].iter().any(|bare| path.as_str().starts_with(bare));
+            if path.as_str().contains("/negotiate") && !is_early && !is_bare {
                 add_cookies(answer.headers_mut());
             }
             echo_cors(&asked, answer.headers_mut());

@@ -5,7 +5,7 @@
 //! | `on PATH` | sets `{hub}` (at first `/scale`) |
 //! | `GET TARGET`, `POST ...`, any method | asks; the answer is written: status, headers, body |
 //! | `a: GET TARGET` | asks and leaves the answer for later steps |
-//! | `a: answer`, `a: head` | the whole answer; status and headers only |
+//! | `a: answer`, `a: head`, `a: body` | the whole answer; status and headers only; the body only |
 //! | `a: events N` | N events as they are |
 //! | `a: pending` | nothing comes for a moment (else what came) |
 //! | `until STATUS METHOD TARGET` | asks again and again until the status is this one |
@@ -114,6 +114,10 @@ impl Player {
     async fn on_link(&mut self, name: &str, link: &mut Link, verb: &str, rest: &str) -> Result<()> {
         match verb {
             "answer" => self.answer(name, link.request()?).await?,
+            "body" => {
+                let (body, _) = within("the end of an answer", link.request()?.body()).await??;
+                self.write_for(name, &format!("| {}", show(&body)));
+            }
             "head" => {
                 let head = within("the head of an answer", link.request()?.head()).await??;
                 self.write_head(name, &head);
