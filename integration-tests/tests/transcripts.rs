@@ -27,6 +27,7 @@ async fn our_answers_are_the_references() -> Result<()> {
     for server in servers.all() {
         assert!(!server.log().contains("panicked"), "{}", server.log());
     }
+    println!("cases: {} as they should be", cases().len());
     assert!(differences.is_empty(), "{differences}");
     Ok(())
 }
@@ -66,7 +67,10 @@ async fn every_scenario_goes_as_with_the_reference() -> Result<()> {
     };
     // What a loaded machine does between two steps may change the order of what comes.
     let mut again = scenarios.clone();
-    again.retain(|one| expected(&one.name).is_ok_and(|(expected, _)| transcripts[&one.name] != expected));
+    again.retain(|one| {
+        differences.open(&one.name).is_none()
+            && expected(&one.name).is_ok_and(|(expected, _)| transcripts[&one.name] != expected)
+    });
     println!("again: {:?}", again.iter().map(|scenario| &scenario.name).collect::<Vec<_>>());
     transcripts.extend(servers.play(&again).await?);
     let (mut wrong, mut failed, mut allowed, mut open) = (String::new(), 0, 0, 0);
@@ -89,7 +93,9 @@ async fn every_scenario_goes_as_with_the_reference() -> Result<()> {
         assert!(!server.log().contains("panicked"), "{}", server.log());
     }
     let equal = scenarios.len() - failed - allowed - open;
-    println!("scenarios: {equal} equal, {allowed} with an allowed difference, {open} open, {failed} different");
+    println!(
+        "scenarios: {equal} equal, {allowed} with an allowed difference, {open} open, {failed} different"
+    );
     assert!(wrong.is_empty(), "{wrong}");
     Ok(())
 }

@@ -3,10 +3,12 @@
 //! Owns the command line and the exit code, nothing else: each command lives in the file of its name. Commands print to
 //! standard output, progress goes to standard error, and a command that found something wrong exits with 1.
 
+mod checklist;
 mod ci;
 mod cluster;
 mod counts;
 mod deny;
+mod diff;
 mod fuzz;
 mod layers;
 mod process;
@@ -47,6 +49,10 @@ enum Command {
     CheckLayers,
     /// Run the reference's vectors and count them, file by file
     Vectors,
+    /// Play every recorded conversation against our server and the reference, and compare
+    Diff(diff::Options),
+    /// Check that every test of the reference has a test of ours that passed, or a reason
+    Checklist,
     /// Fuzz every parser for a while, starting from the vectors
     Fuzz(fuzz::Options),
     /// Check licences and sources of every dependency against deny.toml
@@ -65,6 +71,8 @@ fn main() -> ExitCode {
         Command::Ci => ci::run(),
         Command::CheckLayers => layers::run(),
         Command::Vectors => vectors::run(),
+        Command::Diff(options) => diff::run(&options),
+        Command::Checklist => checklist::run(),
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Deny => workspace::Workspace::load().and_then(|workspace| deny::run(&workspace)),
         Command::Tidy(options) => tidy::run(&options),

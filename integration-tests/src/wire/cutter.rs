@@ -27,7 +27,7 @@ impl Cutter {
     }
 
     /// For a connection that goes on where another one ended: no handshake comes.
-    pub(super) fn is_shaken(self) -> Self {
+    pub(super) fn shaken(self) -> Self {
         Self { is_shaken: true, ..self }
     }
 

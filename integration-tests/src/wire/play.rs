@@ -300,7 +300,7 @@ impl Player {
                 self.write_head(name, &head);
                 let protocol = if verb.ends_with("-pack") { Protocol::MessagePack } else { Protocol::Json };
                 let cutter = Cutter::new(protocol);
-                let cutter = if verb.starts_with("resume") { cutter.is_shaken() } else { cutter };
+                let cutter = if verb.starts_with("resume") { cutter.shaken() } else { cutter };
                 let link = Link::new(self.port, Carrier::Socket(socket), cutter, target, &[]);
                 self.links.insert(name.to_owned(), link);
                 Ok(())
