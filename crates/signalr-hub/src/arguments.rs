@@ -6,6 +6,7 @@
 use crate::client_stream::{ClientStream, Upload};
 use serde::de::DeserializeOwned;
 use signalr_protocol::{ArgumentReader, Arguments, BindError};
+use std::any::Any;
 use std::sync::Arc;
 
 /// One argument of a hub method: a value that can be deserialised, or a [`ClientStream`] of such values.
@@ -52,6 +53,10 @@ pub trait HubArguments: Sized + Send + 'static {
 
     #[doc(hidden)]
     fn bind(arguments: Arguments<'_>, streams: &mut OpenedStreams) -> Result<Self, BindError>;
+
+    /// The argument at this place.
+    #[doc(hidden)]
+    fn argument(&mut self, index: usize) -> Option<&mut dyn Any>;
 }
 
 /// The streams that one call takes, in the order of its parameters.
@@ -85,6 +90,15 @@ macro_rules! tuples {
                     let _ = (&reader, streams.opened.clear());
                     Ok(($($name::take(reader, streams)?,)*))
                 })
+            }
+
+            #[allow(non_snake_case, reason = "the type parameters' names serve as variables")]
+            fn argument(&mut self, index: usize) -> Option<&mut dyn Any> {
+                let ($($name,)*) = self;
+                let mut places = 0..;
+                $(if places.next() == Some(index) { return Some($name); })*
+                let _ = (&mut places, index);
+                None
             }
         }
     )*};

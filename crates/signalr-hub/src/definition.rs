@@ -6,6 +6,7 @@
 use crate::arguments::{HubArguments, OpenedStreams};
 use crate::context::{Context, Slot};
 use crate::error::{HubError, HubResult};
+use crate::filter::{BoundArguments, HubValue, bind};
 use crate::options::HubOptions;
 use crate::policy::PolicyRef;
 use crate::reply::Reply;
@@ -13,7 +14,7 @@ use crate::stream::StreamSink;
 use futures_util::FutureExt;
 use serde::Serialize;
 use signalr_protocol::{Arguments, BindError, ProtocolError};
-use std::any::TypeId;
+use std::any::{Any, TypeId};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
@@ -70,8 +71,17 @@ impl Call<'_> {
         }
     }
 
+    /// As [`Self::bind`], for filters.
+    pub(crate) fn bind_any(&mut self) -> Result<Box<dyn BoundArguments>, CallFault> {
+        let arguments = (self.method.bind)(self.arguments, self.streams)?;
+        match self.deferred.take() {
+            Some(error) => Err(CallFault::Protocol(error)),
+            None => Ok(arguments),
+        }
+    }
+
     /// The context of this call. Calls that take streams hold no slot.
-    fn enter(&self) -> (Context, Option<Arc<Slot>>) {
+    pub(crate) fn enter(&self) -> (Context, Option<Arc<Slot>>) {
         if self.method.streams > 0 {
             return (self.context.clone(), None);
         }
@@ -79,11 +89,12 @@ impl Call<'_> {
         (context, Some(slot))
     }
 
-    fn reply(&self) -> Reply {
+    pub(crate) fn reply(&self) -> Reply {
         Reply::new(self.context.clone(), self.id, self.method.clone())
     }
 }
 
+type Bind = fn(Arguments<'_>, &mut OpenedStreams) -> Result<Box<dyn BoundArguments>, BindError>;
 type RunPlain = Box<dyn Fn(Call<'_>) -> Result<Option<BoxFuture<()>>, CallFault> + Send + Sync>;
 type RunStream = Box<dyn Fn(Call<'_>, StreamSink) -> Result<BoxFuture<()>, CallFault> + Send + Sync>;
 
@@ -92,9 +103,21 @@ pub(crate) enum Run {
     Stream(RunStream),
 }
 
+type InvokePlain = Box<dyn Fn(Context, Box<dyn Any + Send>) -> BoxFuture<HubResult<HubValue>> + Send + Sync>;
+type InvokeStream = Box<dyn Fn(Context, Box<dyn Any + Send>, StreamSink) -> BoxFuture<()> + Send + Sync>;
+
+/// The method as filters call it: with arguments that are bound already, and without an answer to the client.
+pub(crate) enum Invoke {
+    Plain(InvokePlain),
+    Stream(InvokeStream),
+}
+
 pub(crate) struct Method {
     pub(crate) name: Box<str>,
+    /// The whole call, for hubs without filters.
     pub(crate) run: Run,
+    pub(crate) invoke: Invoke,
+    pub(crate) bind: Bind,
     /// How many streams from the client it takes.
     pub(crate) streams: usize,
     /// Binds without calling: binding failures come before everything else (B-7.3).
@@ -198,6 +221,12 @@ impl HubDefinition {
         name: &str,
         method: impl Fn(&Context, A) -> HubResult<R> + Send + Sync + 'static,
     ) {
+        let method = Arc::new(method);
+        let inner = method.clone();
+        let invoke = move |context: Context, arguments: Box<dyn Any + Send>| -> BoxFuture<_> {
+            let result = unpack::<A>(arguments).and_then(|arguments| inner(&context, arguments));
+            Box::pin(std::future::ready(result.map(HubValue::new)))
+        };
         let run = move |mut call: Call<'_>| {
             let arguments = call.bind::<A>()?;
             let result = catch_unwind(AssertUnwindSafe(|| method(call.context, arguments)))
@@ -216,7 +245,7 @@ impl HubDefinition {
             crate::reply::complete_now(call.context, call.id, &call.method.name, result);
             Ok(None)
         };
-        self.add::<A>(name, Run::Plain(Box::new(run)));
+        self.add::<A>(name, Run::Plain(Box::new(run)), Invoke::Plain(Box::new(invoke)));
     }
 
     /// Adds a method.
@@ -229,6 +258,14 @@ impl HubDefinition {
         R: Serialize + Send + 'static,
         F: Future<Output = HubResult<R>> + Send + 'static,
     {
+        let method = Arc::new(method);
+        let inner = method.clone();
+        let invoke = move |context: Context, arguments: Box<dyn Any + Send>| -> BoxFuture<_> {
+            match unpack::<A>(arguments) {
+                Ok(arguments) => Box::pin(inner(context, arguments).map(|result| result.map(HubValue::new))),
+                Err(error) => Box::pin(std::future::ready(Err(error))),
+            }
+        };
         let run = move |mut call: Call<'_>| {
             let arguments = call.bind::<A>()?;
             let (context, slot) = call.enter();
@@ -247,7 +284,7 @@ impl HubDefinition {
             });
             Ok(Some(future))
         };
-        self.add::<A>(name, Run::Plain(Box::new(run)));
+        self.add::<A>(name, Run::Plain(Box::new(run)), Invoke::Plain(Box::new(invoke)));
     }
 
     /// Adds a method that answers with a stream: it gives the stream, or its error, to the sink.
@@ -259,6 +296,15 @@ impl HubDefinition {
         A: HubArguments,
         F: Future<Output = ()> + Send + 'static,
     {
+        let method = Arc::new(method);
+        let inner = method.clone();
+        let invoke =
+            move |context: Context, arguments: Box<dyn Any + Send>, sink: StreamSink| -> BoxFuture<()> {
+                match unpack::<A>(arguments) {
+                    Ok(arguments) => Box::pin(inner(context, arguments, sink)),
+                    Err(error) => Box::pin(sink.fail(error)),
+                }
+            };
         let run = move |mut call: Call<'_>, sink: StreamSink| {
             let arguments = call.bind::<A>()?;
             let reply = call.reply();
@@ -274,7 +320,7 @@ impl HubDefinition {
             });
             Ok(future)
         };
-        self.add::<A>(name, Run::Stream(Box::new(run)));
+        self.add::<A>(name, Run::Stream(Box::new(run)), Invoke::Stream(Box::new(invoke)));
     }
 
     /// Sets the hook that runs when a connection has been added and before its first message. An error closes the
@@ -302,15 +348,28 @@ impl HubDefinition {
         self.exact.get(target).or_else(|| self.folded.get(target.to_ascii_lowercase().as_str()))
     }
 
-    fn add<A: HubArguments>(&mut self, name: &str, run: Run) {
+    fn add<A: HubArguments>(&mut self, name: &str, run: Run, invoke: Invoke) {
         let check = |arguments: Arguments<'_>| A::bind(arguments, &mut OpenedStreams::default()).map(drop);
-        let method =
-            Arc::new(Method { name: name.into(), run, streams: A::STREAMS, check, policies: Vec::new() });
+        let method = Arc::new(Method {
+            name: name.into(),
+            run,
+            invoke,
+            bind: bind::<A>,
+            streams: A::STREAMS,
+            check,
+            policies: Vec::new(),
+        });
         self.exact.insert(name.into(), method.clone());
         if self.folded.insert(name.to_ascii_lowercase().into(), method).is_some() {
             self.duplicate.get_or_insert_with(|| name.into());
         }
     }
+}
+
+/// The arguments that a method takes. They are of other types only when a filter has changed the method.
+fn unpack<A: HubArguments>(arguments: Box<dyn Any + Send>) -> HubResult<A> {
+    let wrong = || HubError::named("InvalidCastException", "The arguments are not those of the method.");
+    arguments.downcast::<A>().map(|arguments| *arguments).map_err(|_| wrong())
 }
 
 impl fmt::Debug for HubDefinition {

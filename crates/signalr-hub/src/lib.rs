@@ -22,6 +22,7 @@ mod context;
 mod definition;
 mod endpoint;
 mod error;
+mod filter;
 mod groups;
 mod hub_context;
 #[doc(hidden)]
@@ -42,6 +43,7 @@ pub use context::{Context, Items};
 pub use definition::{Hub, HubDefinition};
 pub use endpoint::HubEndpoint;
 pub use error::{HubError, HubResult};
+pub use filter::{HubCall, HubFilter, HubValue, Next, NextConnected, NextDisconnected};
 pub use groups::{CallerGroups, Groups};
 pub use hub_context::{HubContext, HubHandle};
 pub use options::{HubOptions, UserIdProvider};

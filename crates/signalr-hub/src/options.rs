@@ -1,5 +1,6 @@
 //! The settings of a hub.
 
+use crate::filter::{Filters, HubFilter};
 use signalr_core::{ConnectInfo, DeliveryOrder, ManagerOptions, Policy, ProtocolSet};
 use signalr_protocol::{Compression, Protocol};
 use std::collections::BTreeMap;
@@ -47,6 +48,7 @@ pub struct HubOptions {
     /// Finds the user identifier. Default: the name-identifier claim of the authenticated user.
     pub user_id: Option<UserIdProvider>,
     pub(crate) policies: BTreeMap<String, Arc<dyn Policy>>,
+    pub(crate) filters: Filters,
 }
 
 impl Default for HubOptions {
@@ -67,6 +69,7 @@ impl Default for HubOptions {
             client_result_timeout: manager.result_timeout,
             user_id: None,
             policies: BTreeMap::new(),
+            filters: Filters::default(),
         }
     }
 }
@@ -81,6 +84,12 @@ impl HubOptions {
     /// state of the running program. The latest of one name counts.
     pub fn policy(&mut self, name: impl Into<String>, policy: impl Policy) {
         self.policies.insert(name.into(), Arc::new(policy));
+    }
+
+    /// Adds a filter around calls and life-cycle events; it runs inside of those that were added before, so those of all
+    /// hubs come before those of one hub. Default: none, which costs nothing.
+    pub fn filter(&mut self, filter: impl HubFilter) {
+        self.filters.add(filter);
     }
 
     pub(crate) fn find_user(&self, info: &ConnectInfo) -> Option<String> {

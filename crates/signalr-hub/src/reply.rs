@@ -6,6 +6,7 @@
 use crate::context::Context;
 use crate::definition::Method;
 use crate::error::{HubError, HubResult};
+use crate::filter::HubValue;
 use crate::metric;
 use serde::Serialize;
 use signalr_core::CloseReason;
@@ -56,10 +57,22 @@ pub(crate) fn complete_now<R: Serialize>(
     method: &str,
     result: HubResult<R>,
 ) {
+    let protocol = context.inner.protocol;
+    complete_with(context, id, method, result, |out, id, value| {
+        protocol.write_completion_result(out, id, value)
+    });
+}
+
+fn complete_with<R>(
+    context: &Context,
+    id: Option<&str>,
+    method: &str,
+    result: HubResult<R>,
+    write: impl FnOnce(&mut Vec<u8>, &str, &R) -> Result<(), EncodeError>,
+) {
     match (result, id) {
         (Ok(value), Some(id)) => {
-            let protocol = context.inner.protocol;
-            if let Err(error) = push(context, |out| protocol.write_completion_result(out, id, &value)) {
+            if let Err(error) = push(context, |out| write(out, id, &value)) {
                 context.fail_write(error);
             }
         }
@@ -117,6 +130,26 @@ impl Reply {
             self.room().await;
         }
         complete_now(&self.context, self.id.as_deref(), &self.method.name, result);
+    }
+
+    /// As [`Reply::complete`], with what came back through the filters.
+    pub(crate) async fn complete_value(self, result: HubResult<HubValue>) {
+        if self.id.is_some() {
+            self.room().await;
+        }
+        let protocol = self.context.inner.protocol;
+        complete_with(&self.context, self.id.as_deref(), &self.method.name, result, |out, id, value| {
+            value.write(protocol, out, id)
+        });
+    }
+
+    /// A filter has answered a streaming call with something else.
+    pub(crate) fn fail_no_stream(&self) {
+        let name = &self.method.name;
+        let text = format!(
+            "The value returned by the streaming method '{name}' is not a ChannelReader<> or IAsyncEnumerable<>."
+        );
+        refuse(&self.context, self.id(), &text);
     }
 
     /// Waits until the client has room for another message. A client that makes none within the send time-out is ended.

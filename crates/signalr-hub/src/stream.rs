@@ -9,6 +9,8 @@ use futures_core::Stream;
 use serde::Serialize;
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use tokio_util::sync::CancellationToken;
 
 /// Takes the stream that a method returns and sends its items. Made by the dispatcher, one per call.
@@ -18,15 +20,23 @@ use tokio_util::sync::CancellationToken;
 pub struct StreamSink {
     reply: Reply,
     cancel: CancellationToken,
+    pause: Option<Arc<Pause>>,
 }
 
 impl StreamSink {
     pub(crate) fn new(reply: Reply, cancel: CancellationToken) -> Self {
-        Self { reply, cancel }
+        Self { reply, cancel, pause: None }
+    }
+
+    /// The same sink, for a method that is to stop where it has its stream.
+    pub(crate) fn paused(mut self, pause: Arc<Pause>) -> Self {
+        self.pause = Some(pause);
+        self
     }
 
     /// Sends every item, then says that the stream is complete.
     pub async fn items<T: Serialize, S: Stream<Item = T> + Send>(self, stream: S) {
+        self.wait_for_filters().await;
         let mut stream = pin!(stream);
         while let Some(item) = self.next(poll_fn(|cx| stream.as_mut().poll_next(cx))).await {
             if !self.send(item).await {
@@ -38,6 +48,7 @@ impl StreamSink {
 
     /// As [`StreamSink::items`]; the first error ends the stream with it.
     pub async fn results<T: Serialize, S: Stream<Item = HubResult<T>> + Send>(self, stream: S) {
+        self.wait_for_filters().await;
         let mut stream = pin!(stream);
         while let Some(item) = self.next(poll_fn(|cx| stream.as_mut().poll_next(cx))).await {
             match item {
@@ -54,7 +65,17 @@ impl StreamSink {
 
     /// Says that the method failed before it had a stream.
     pub async fn fail(self, error: HubError) {
-        self.reply.fail_start(&error);
+        match &self.pause {
+            Some(pause) => pause.lock().error = Some(error),
+            None => self.reply.fail_start(&error),
+        }
+    }
+
+    async fn wait_for_filters(&self) {
+        let Some(pause) = &self.pause else { return };
+        pause.lock().reached = true;
+        // Nobody is woken: whoever ends the pause polls right after.
+        poll_fn(|_| if pause.lock().ended { Poll::Ready(()) } else { Poll::Pending }).await;
     }
 
     /// The next item; `None` at the end and when the client has cancelled.
@@ -89,5 +110,37 @@ impl StreamSink {
             protocol.write_completion_void(out, self.reply.id());
             Ok(())
         });
+    }
+}
+
+/// Where a streaming method waits for its filters: between the stream and its first item.
+#[derive(Default)]
+pub(crate) struct Pause(Mutex<PauseState>);
+
+#[derive(Default)]
+struct PauseState {
+    reached: bool,
+    ended: bool,
+    /// The method failed before it had a stream.
+    error: Option<HubError>,
+}
+
+impl Pause {
+    /// Whether the method has its stream.
+    pub(crate) fn is_reached(&self) -> bool {
+        self.lock().reached
+    }
+
+    pub(crate) fn take_error(&self) -> Option<HubError> {
+        self.lock().error.take()
+    }
+
+    /// Lets the items go; the method is to be polled afterwards.
+    pub(crate) fn end(&self) {
+        self.lock().ended = true;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, PauseState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -7,9 +7,10 @@ use super::ending::Ending;
 use super::uploads::CallStreams;
 use crate::arguments::OpenedStreams;
 use crate::client_stream::Upload;
-use crate::definition::{Call, CallFault, Method, Run};
+use crate::definition::{BoxFuture, Call, CallFault, Method, Run};
 use crate::endpoint::HubEndpoint;
 use crate::error::HubError;
+use crate::filter::{self, HubCall};
 use crate::reply::{Reply, fail_call, refuse};
 use crate::stream::StreamSink;
 use signalr_core::{Completed, RawResult};
@@ -31,7 +32,7 @@ enum Step {
 /// Reads as many whole messages as can be dealt with now. Returns how many bytes were used, and why to end if so.
 pub(super) fn read(
     calls: &mut Calls,
-    endpoint: &HubEndpoint,
+    endpoint: &Arc<HubEndpoint>,
     input: &[u8],
     cx: &mut TaskContext<'_>,
 ) -> (usize, Option<Ending>) {
@@ -74,7 +75,7 @@ pub(super) fn read(
 
 fn message_step(
     calls: &mut Calls,
-    endpoint: &HubEndpoint,
+    endpoint: &Arc<HubEndpoint>,
     message: Message<'_>,
     cx: &mut TaskContext<'_>,
 ) -> Step {
@@ -109,7 +110,7 @@ fn message_step(
 /// Items of streams that are unknown, or have ended, have no effect.
 fn stream_item(
     calls: &Calls,
-    endpoint: &HubEndpoint,
+    endpoint: &Arc<HubEndpoint>,
     id: &str,
     item: Payload<'_>,
     cx: &mut TaskContext<'_>,
@@ -119,7 +120,7 @@ fn stream_item(
     if upload.is_full(Some(cx)) { Step::Full(upload.clone()) } else { Step::Done }
 }
 
-fn completion(calls: &Calls, endpoint: &HubEndpoint, id: &str, result: RawResult) -> Step {
+fn completion(calls: &Calls, endpoint: &Arc<HubEndpoint>, id: &str, result: RawResult) -> Step {
     let connection = &calls.context().inner.connection;
     match endpoint.manager.complete(connection, id, result) {
         Completed::WrongConnection => {
@@ -132,7 +133,7 @@ fn completion(calls: &Calls, endpoint: &HubEndpoint, id: &str, result: RawResult
 
 fn plain(
     calls: &mut Calls,
-    endpoint: &HubEndpoint,
+    endpoint: &Arc<HubEndpoint>,
     invocation: Invocation<'_>,
     cx: &mut TaskContext<'_>,
 ) -> Step {
@@ -167,7 +168,9 @@ fn plain(
         method,
         streams: &mut streams,
     };
-    match run(call) {
+    let done =
+        if endpoint.options.filters.is_empty() { run(call) } else { filtered(endpoint, call).map(Some) };
+    match done {
         Ok(None) => {
             streams.into_uploads().iter().for_each(|upload| upload.end(None));
             Step::Done
@@ -183,7 +186,7 @@ fn plain(
 
 fn streaming(
     calls: &mut Calls,
-    endpoint: &HubEndpoint,
+    endpoint: &Arc<HubEndpoint>,
     invocation: Invocation<'_>,
     cx: &mut TaskContext<'_>,
 ) -> Step {
@@ -228,7 +231,12 @@ fn streaming(
         method,
         streams: &mut streams,
     };
-    match run(call, sink) {
+    let done = if endpoint.options.filters.is_empty() {
+        run(call, sink)
+    } else {
+        filtered_stream(endpoint, call, sink)
+    };
+    match done {
         Ok(work) => {
             let uploads = CallStreams::new(invocation.stream_ids.as_deref(), streams.into_uploads());
             calls.start(work, Some(id.into()), uploads, cx);
@@ -239,6 +247,27 @@ fn streaming(
             call_fault(calls, Some(id), &invocation.target, fault)
         }
     }
+}
+
+/// A plain call that goes through filters.
+fn filtered(endpoint: &Arc<HubEndpoint>, mut call: Call<'_>) -> Result<BoxFuture<()>, CallFault> {
+    let arguments = call.bind_any()?;
+    let (context, slot) = call.enter();
+    let reply = Reply::new(context.clone(), call.id, call.method.clone());
+    let call = HubCall::new(context, &call.method.name, arguments);
+    Ok(Box::pin(filter::plain(endpoint.clone(), call, reply, slot)))
+}
+
+/// A streaming call that goes through filters.
+fn filtered_stream(
+    endpoint: &Arc<HubEndpoint>,
+    mut call: Call<'_>,
+    sink: StreamSink,
+) -> Result<BoxFuture<()>, CallFault> {
+    let arguments = call.bind_any()?;
+    let reply = call.reply();
+    let call = HubCall::new(call.context.clone(), &call.method.name, arguments);
+    Ok(Box::pin(filter::streaming(endpoint.clone(), call, reply, sink)))
 }
 
 fn unknown_method(calls: &Calls, invocation: &Invocation<'_>) -> Step {

@@ -68,8 +68,11 @@ impl HubConnection {
                 tracing::error!(hub = endpoint.manager.name(), %error, "the backplane did not take a connection");
                 ConnectFault::Backplane
             })?;
-            let Some(hook) = &endpoint.definition.connected else { return Ok(()) };
-            let done = AssertUnwindSafe(async { hook(hooked, ()).await }).catch_unwind().await;
+            let (filters, definition) = (&endpoint.options.filters, &endpoint.definition);
+            if definition.connected.is_none() && filters.is_empty() {
+                return Ok(());
+            }
+            let done = AssertUnwindSafe(filters.connected(definition, &hooked)).catch_unwind().await;
             done.unwrap_or_else(|panic| Err(HubError::panicked(&*panic))).map_err(ConnectFault::Hook)
         };
         self.phase = Phase::Connecting(context, Box::pin(work));
@@ -114,8 +117,11 @@ impl HubConnection {
 }
 
 async fn disconnect_hook(endpoint: &HubEndpoint, context: Context, error: Option<HubError>) -> WorkEnd {
-    let Some(hook) = &endpoint.definition.disconnected else { return WorkEnd::Normal };
-    let done = AssertUnwindSafe(async { hook(context, error).await }).catch_unwind().await;
+    let (filters, definition) = (&endpoint.options.filters, &endpoint.definition);
+    if definition.disconnected.is_none() && filters.is_empty() {
+        return WorkEnd::Normal;
+    }
+    let done = AssertUnwindSafe(filters.disconnected(definition, &context, error)).catch_unwind().await;
     match done.unwrap_or_else(|panic| Err(HubError::panicked(&*panic))) {
         Ok(()) => WorkEnd::Normal,
         Err(error) => {
