@@ -43,6 +43,8 @@
 //!
 //! [`ClientStream`] is a stream that a client sends to a method; a method that returns a stream sends one to its caller.
 //!
+//! [`HubFilter`]s run around the calls of a hub, or of all: `options.filter(..)`.
+//!
 //! The page of [`macro@hub`] says what a method may look like, [`macro@hub_client`] gives the client's methods types,
 //! and [`HubBuilder`] makes hubs without a macro.
 //!
@@ -118,9 +120,10 @@ pub use signalr_core::{
     SlowClientPolicy, TransportKind, User, authenticated,
 };
 pub use signalr_hub::{
-    CallerClients, CallerGroups, ClientProxy, ClientStream, Context, Groups, Hub, HubBuilder, HubClients,
-    HubContext, HubDefinition, HubError, HubHandle, HubOptions, HubResult, Items, PolicyRef, SingleClient,
-    StreamSink, TypedCallerClients, TypedClient, TypedClients,
+    CallerClients, CallerGroups, ClientProxy, ClientStream, Context, Groups, Hub, HubBuilder, HubCall,
+    HubClients, HubContext, HubDefinition, HubError, HubFilter, HubHandle, HubOptions, HubResult, HubValue,
+    Items, Next, NextConnected, NextDisconnected, PolicyRef, SingleClient, StreamSink, TypedCallerClients,
+    TypedClient, TypedClients,
 };
 pub use signalr_protocol::{ArgumentList, Compression, DynamicArguments, Protocol, values};
 pub use signalr_transport::{
