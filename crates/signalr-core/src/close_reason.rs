@@ -27,6 +27,8 @@ pub enum CloseReason {
     SlowClient,
     /// A write made no progress for the send time-out.
     SendTimeout,
+    /// The client is away and more waits for it than its buffer may hold (stateful reconnect).
+    ResumeBufferFull,
     /// The user's ticket ran out.
     AuthExpired,
     /// The server is shutting down.
@@ -66,7 +68,7 @@ impl CloseReason {
 
     /// Whether what is queued is thrown away: the client does not read, so waiting for it is pointless.
     pub const fn drops_output(self) -> bool {
-        matches!(self, Self::SlowClient | Self::SendTimeout)
+        matches!(self, Self::SlowClient | Self::SendTimeout | Self::ResumeBufferFull)
     }
 
     /// The value of the metric attribute `signalr.connection.status` (B-11.1).
@@ -91,6 +93,7 @@ impl CloseReason {
             Self::Inactive => "inactive",
             Self::SlowClient => "slow_client",
             Self::SendTimeout => "send_timeout",
+            Self::ResumeBufferFull => "resume_buffer_full",
             Self::AuthExpired => "auth_expired",
             Self::ServerShutdown => "server_shutdown",
             Self::BackplaneFailed => "backplane_failed",

@@ -3,6 +3,8 @@
 //! Owns what is shared between senders, tables and the connection's task. Made by transports; the application's half
 //! is a [`ConnectionDriver`](crate::ConnectionDriver), the pump a [`Session`](crate::Session).
 
+mod resume;
+
 use crate::clock::Instant;
 use crate::close_reason::CloseReason;
 use crate::connect_info::{ConnectInfo, User};
@@ -56,7 +58,9 @@ impl Default for ConnectionOptions {
 /// ended; what is thrown away then is counted in `signalr.server.dropped_bytes`.
 pub struct Connection {
     id: ConnectionId,
-    info: ConnectInfo,
+    info: Arc<ConnectInfo>,
+    /// From the request that resumed the connection last.
+    latest: Mutex<Option<Arc<ConnectInfo>>>,
     framing: &'static dyn Framing,
     options: Arc<ConnectionOptions>,
     outbox: Outbox,
@@ -69,6 +73,7 @@ pub struct Connection {
     /// When the user's ticket runs out, in the form of `deadline`.
     expires: AtomicU64,
     user_changed: AtomicBool,
+    resume_offered: AtomicBool,
     ending: Mutex<Ending>,
     groups: Mutex<Vec<Arc<str>>>,
 }
@@ -94,7 +99,8 @@ impl Connection {
         let expires = AtomicU64::new(millis_left(info.user.as_deref()));
         Arc::new(Self {
             id,
-            info,
+            info: Arc::new(info),
+            latest: Mutex::new(None),
             framing,
             options,
             outbox,
@@ -106,6 +112,7 @@ impl Connection {
             tick_due: AtomicBool::new(false),
             expires,
             user_changed: AtomicBool::new(false),
+            resume_offered: AtomicBool::new(false),
             ending: Mutex::new(Ending::default()),
             groups: Mutex::new(Vec::new()),
         })
@@ -182,7 +189,7 @@ impl Connection {
 
     // Sending
 
-    /// Frames whole hub messages and pushes them. Never waits.
+    /// Frames a whole hub message and pushes it; several at once only where stateful reconnect is off. Never waits.
     pub fn send_payload(self: &Arc<Self>, payload: &[u8]) {
         if payload.is_empty() {
             return;
@@ -203,7 +210,7 @@ impl Connection {
     }
 
     /// Waits until the client has room for more: its queue is at or below the soft limit, or it has ended. True when
-    /// there is room; false when the send time-out passed first.
+    /// there is room; false when the send time-out passed first. Nobody waits for a client that is away.
     ///
     /// Cancel safe: nothing is lost by dropping the future.
     pub async fn ready(&self) -> bool {
@@ -238,23 +245,28 @@ impl Connection {
                 metric::dropped_bytes(length);
                 self.give_up(CloseReason::SlowClient);
             }
+            Pushed::Overflow => {
+                metric::dropped_bytes(length);
+                self.give_up(CloseReason::ResumeBufferFull);
+            }
             Pushed::Closed => metric::dropped_bytes(length),
         }
     }
 
     fn give_up(&self, reason: CloseReason) {
+        self.end_absence(reason.label());
         let dropped = self.outbox.discard();
         metric::dropped_bytes(dropped);
         metric::slow_client(reason);
         tracing::warn!(connection = %self.id, reason = reason.label(), dropped_bytes = dropped,
-            "the client does not read: its connection is ended");
+            "the client does not take what is sent to it: its connection is ended");
         self.request_close(reason);
     }
 
     pub(crate) fn flush_for_sender(&self, inline: bool) {
         let flushed = inline.then(|| self.outbox.flush(SENDER_ROUNDS, &self.options.outbox)).flatten();
         // Anything but a clean sweep is the owner's business: waiting for the socket, or seeing its error.
-        if !matches!(flushed, Some(Ok(Flushed::Empty))) {
+        if !matches!(flushed, Some(Ok(Flushed::Empty | Flushed::Paused))) {
             self.outbox.wake_task();
         }
     }
@@ -300,6 +312,7 @@ impl Connection {
 
     /// Takes the direct writer away and stops taking pushes: the socket is gone.
     pub fn detach(&self) {
+        self.disarm_resume();
         metric::dropped_bytes(self.outbox.discard());
         self.outbox.set_writer(None);
         self.mark_ended();
@@ -384,6 +397,7 @@ impl Connection {
 
     /// Says that the connection has ended: fires the token and takes no more pushes. What is queued is still written.
     pub fn mark_ended(&self) {
+        self.disarm_resume();
         let token = {
             let mut ending = self.ending();
             ending.ended = true;

@@ -51,6 +51,10 @@ pub trait ConnectionDriver: Send {
     /// of a message that never ended.
     fn on_input_end(&mut self, end: InputEnd, unused: usize);
 
+    /// The peer is back on another socket (stateful reconnect). What was not used up of the old one's bytes is gone;
+    /// the peer sends again what it has no acknowledgement for.
+    fn on_resume(&mut self) {}
+
     /// Somebody asked for this connection to be closed: the server that shuts down, the slow-client rule, the
     /// application. The driver says good-bye and finishes its work.
     fn on_close_request(&mut self, reason: CloseReason);

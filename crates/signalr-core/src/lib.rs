@@ -28,6 +28,7 @@ mod metric;
 mod outbox;
 mod outgoing;
 mod policy;
+mod replay;
 mod session;
 mod turn;
 

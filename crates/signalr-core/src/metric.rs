@@ -16,3 +16,8 @@ pub(crate) fn dropped_bytes(bytes: usize) {
 pub(crate) fn slow_client(reason: CloseReason) {
     metrics::counter!("signalr.server.slow_clients", "reason" => reason.label()).increment(1);
 }
+
+/// A client with stateful reconnect that was away: it came back, or its connection ended without it.
+pub(crate) fn absence(outcome: &'static str) {
+    metrics::counter!("signalr.server.absences", "outcome" => outcome).increment(1);
+}

@@ -4,7 +4,10 @@
 //! does not close sockets. Frames come from [`Connection`](crate::Connection); bytes leave through a
 //! [`DirectWriter`] or through [`Outbox::write_with`].
 
+mod resume;
+
 use crate::clock::Instant;
+use crate::replay::Replay;
 use bytes::Bytes;
 use std::io::{self, IoSlice};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -78,6 +81,8 @@ pub(crate) enum Pushed {
     Queued,
     /// The client is slow by the rule; nothing was queued.
     Slow,
+    /// The client is away and its buffer is full; nothing was queued.
+    Overflow,
     /// The connection has ended; nothing was queued.
     Closed,
 }
@@ -91,8 +96,13 @@ pub enum Flushed {
     Blocked,
     /// More could be written; the budget of this turn is used up.
     More,
+    /// The client must acknowledge what it has first (stateful reconnect). The connection's own task reads that
+    /// acknowledgement, so it has nothing to wait for.
+    Paused,
 }
 
+/// Bytes that leave together. With stateful reconnect each `Shared` chunk is one message that counts, and `Owned` ones
+/// are frames that do not; without it the difference is only who made the bytes.
 enum Chunk {
     Shared(Bytes),
     Owned(Vec<u8>),
@@ -121,6 +131,8 @@ struct Inner {
     task: Option<Waker>,
     room: Vec<Waker>,
     writer: Option<Arc<dyn DirectWriter>>,
+    /// There only with stateful reconnect.
+    replay: Option<Box<Replay>>,
 }
 
 pub(crate) struct Outbox {
@@ -171,23 +183,14 @@ impl Outbox {
         if let Some(refused) = inner.refuses(0, limits) {
             return refused;
         }
-        let before;
-        let after;
-        match inner.queue.last_mut() {
-            Some(Chunk::Owned(buffer)) if buffer.len() < SHARED_BUFFER => {
-                before = buffer.len();
-                write(buffer);
-                after = buffer.len();
-            }
-            _ => {
-                let mut buffer = Vec::new();
-                write(&mut buffer);
-                before = 0;
-                after = buffer.len();
-                inner.queue.push(Chunk::Owned(buffer));
-            }
+        if inner.replay.is_some() {
+            let mut frame = Vec::new();
+            write(&mut frame);
+            inner.queued += frame.len();
+            inner.queue.push(Chunk::Shared(frame.into()));
+        } else {
+            inner.append(write);
         }
-        inner.queued += after - before;
         inner.promise()
     }
 
@@ -213,10 +216,13 @@ impl Outbox {
     /// Whether the client is slow now, without a push: asked by the heartbeat.
     pub(crate) fn is_slow(&self, limits: &OutboxLimits, now: Instant) -> Option<Stall> {
         let inner = self.lock();
-        let stalled = now.saturating_duration_since(inner.stalled_since?);
-        if inner.queued > limits.soft && stalled >= limits.stall {
+        let longer = |since: Option<Instant>, time| {
+            since.is_some_and(|since| now.saturating_duration_since(since) >= time)
+        };
+        let paused_since = inner.replay.as_ref().and_then(|replay| replay.paused_since());
+        if inner.queued > limits.soft && longer(inner.stalled_since.or(paused_since), limits.stall) {
             Some(Stall::Slow)
-        } else if stalled >= limits.send_timeout {
+        } else if longer(inner.stalled_since, limits.send_timeout) {
             Some(Stall::Stuck)
         } else {
             None
@@ -225,12 +231,10 @@ impl Outbox {
 
     pub(crate) fn poll_room(&self, limits: &OutboxLimits, cx: &mut Context<'_>) -> Poll<()> {
         let mut inner = self.lock();
-        if inner.closed || inner.queued <= limits.soft {
+        if inner.closed || inner.queued <= limits.soft || inner.is_away() {
             return Poll::Ready(());
         }
-        if !inner.room.iter().any(|waker| waker.will_wake(cx.waker())) {
-            inner.room.push(cx.waker().clone());
-        }
+        inner.wait_for_room(cx);
         Poll::Pending
     }
 
@@ -241,8 +245,7 @@ impl Outbox {
     /// Nothing more is taken; what is queued is still written.
     pub(crate) fn close(&self) {
         let mut inner = self.lock();
-        inner.closed = true;
-        inner.wake_room();
+        inner.close();
     }
 
     /// Takes nothing more and throws away what is queued, except the rest of a chunk that is half written: the peer
@@ -250,7 +253,7 @@ impl Outbox {
     pub(crate) fn discard_unsent(&self) -> usize {
         let mut inner = self.lock();
         let before = inner.queued;
-        inner.closed = true;
+        inner.close();
         if inner.offset == 0 {
             inner.clear();
         } else {
@@ -258,7 +261,6 @@ impl Outbox {
             inner.queue.truncate(kept);
             inner.queued = inner.queue[kept - 1].bytes().len() - inner.offset;
         }
-        inner.wake_room();
         before - inner.queued
     }
 
@@ -266,9 +268,8 @@ impl Outbox {
     pub(crate) fn discard(&self) -> usize {
         let mut inner = self.lock();
         let dropped = inner.queued;
-        inner.closed = true;
+        inner.close();
         inner.clear();
-        inner.wake_room();
         dropped
     }
 }
@@ -285,12 +286,40 @@ impl Inner {
         if self.closed {
             return Some(Pushed::Closed);
         }
+        let mut stalled_since = self.stalled_since;
+        if let Some(replay) = &self.replay {
+            if replay.away_since().is_some() {
+                return replay.overflows(self.queued).then_some(Pushed::Overflow);
+            }
+            stalled_since = stalled_since.or(replay.paused_since());
+        }
         let queued = self.queued + more;
         if queued <= limits.soft {
             return None;
         }
-        let stalled = self.stalled_since.is_some_and(|since| since.elapsed() >= limits.stall);
+        let stalled = stalled_since.is_some_and(|since| since.elapsed() >= limits.stall);
         (stalled || queued > limits.hard).then_some(Pushed::Slow)
+    }
+
+    /// Appends a frame to the buffer that small frames share.
+    fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let before;
+        let after;
+        match self.queue.last_mut() {
+            Some(Chunk::Owned(buffer)) if buffer.len() < SHARED_BUFFER => {
+                before = buffer.len();
+                write(buffer);
+                after = buffer.len();
+            }
+            _ => {
+                let mut buffer = Vec::new();
+                write(&mut buffer);
+                before = 0;
+                after = buffer.len();
+                self.queue.push(Chunk::Owned(buffer));
+            }
+        }
+        self.queued += after - before;
     }
 
     fn promise(&mut self) -> Pushed {
@@ -307,7 +336,14 @@ impl Inner {
             if self.done == self.queue.len() {
                 break;
             }
-            match self.write_batch(write) {
+            let end = match &self.replay {
+                None => self.queue.len(),
+                Some(replay) => self.end_of_batch(replay),
+            };
+            if end == self.done {
+                return Ok(self.pause());
+            }
+            match self.write_batch(end, write) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => self.advance(written, limits),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -328,8 +364,12 @@ impl Inner {
         Ok(Flushed::Empty)
     }
 
-    fn write_batch(&self, write: &mut dyn FnMut(&[IoSlice<'_>]) -> io::Result<usize>) -> io::Result<usize> {
-        if let [only] = &self.queue[self.done..] {
+    fn write_batch(
+        &self,
+        end: usize,
+        write: &mut dyn FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        if let [only] = &self.queue[self.done..end] {
             // The usual case of a quiet server, spared the array below.
             return write(&[IoSlice::new(&only.bytes()[self.offset..])]);
         }
@@ -337,7 +377,7 @@ impl Inner {
         let mut count = 0;
         let mut bytes = 0;
         let mut offset = self.offset;
-        for chunk in &self.queue[self.done..] {
+        for chunk in &self.queue[self.done..end] {
             if count == MAX_SLICES || bytes >= MAX_BATCH {
                 break;
             }
@@ -362,8 +402,11 @@ impl Inner {
             written -= left;
             self.offset = 0;
             // The chunk's memory is given back now, its place in the queue later.
-            self.queue[self.done] = Chunk::Owned(Vec::new());
+            let chunk = std::mem::replace(&mut self.queue[self.done], Chunk::Owned(Vec::new()));
             self.done += 1;
+            if let (Some(replay), Chunk::Shared(message)) = (&mut self.replay, chunk) {
+                replay.keep(message);
+            }
         }
         if self.queued <= limits.soft {
             self.wake_room();
@@ -388,6 +431,19 @@ impl Inner {
         self.offset = 0;
         self.queued = 0;
         self.stalled_since = None;
+    }
+
+    /// Takes nothing more, and keeps nothing for another socket.
+    fn close(&mut self) {
+        self.closed = true;
+        self.replay = None;
+        self.wake_room();
+    }
+
+    fn wait_for_room(&mut self, cx: &Context<'_>) {
+        if !self.room.iter().any(|waker| waker.will_wake(cx.waker())) {
+            self.room.push(cx.waker().clone());
+        }
     }
 
     fn wake_room(&mut self) {

@@ -82,6 +82,12 @@ impl Session {
         self.input_end.get_or_insert(end);
     }
 
+    /// The peer is back on another socket: what the old one left unread is gone, because the peer sends it again.
+    pub fn restart_input(&mut self) {
+        self.pending = Vec::new();
+        self.driver.on_resume();
+    }
+
     /// Drives the application. Ready, once and for ever, when it is finished; the outbox may still hold bytes then.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<WorkEnd> {
         if let Some(end) = self.end {

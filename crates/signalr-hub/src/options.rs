@@ -32,6 +32,11 @@ pub struct HubOptions {
     ///
     /// [`ClientStream`]: crate::ClientStream
     pub stream_buffer_capacity: usize,
+    /// Bytes of messages that are kept for a client with stateful reconnect until it has confirmed them. Default
+    /// 100,000. While a connected client has more to confirm, nothing more is written to it; a client that is away is
+    /// given up when more than this waits for it. Costs that much memory per client that uses the feature, at most; the
+    /// endpoint must allow it.
+    pub stateful_reconnect_buffer_size: usize,
     /// Whether clients see names and texts of all errors. Default false; turn it on in development only.
     pub detailed_errors: bool,
     /// The protocols offered, for clients and for the fleet. Default: all that are compiled in; MessagePack needs the
@@ -61,6 +66,7 @@ impl Default for HubOptions {
             maximum_receive_message_size: Some(32 * 1024),
             maximum_parallel_invocations: 1,
             stream_buffer_capacity: 10,
+            stateful_reconnect_buffer_size: 100_000,
             detailed_errors: false,
             protocols: Protocol::ALL.into_iter().filter(|protocol| protocol.is_available()).collect(),
             compression: Compression::None,

@@ -38,16 +38,32 @@ pub(crate) fn push_last(
     context: &Context,
     write: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,
 ) -> Result<(), EncodeError> {
+    with_scratch(|buffer| {
+        write(buffer)?;
+        context.inner.connection.send_payload(buffer);
+        Ok(())
+    })
+}
+
+/// Pushes a message that does not count in stateful reconnect: Ping, Ack. Not after an abort.
+pub(crate) fn push_control(context: &Context, write: impl FnOnce(&mut Vec<u8>)) {
+    if !context.is_aborted() {
+        with_scratch(|buffer| {
+            write(buffer);
+            context.inner.connection.send_control(buffer);
+        });
+    }
+}
+
+/// Lends this thread's buffer, empty.
+fn with_scratch<R>(work: impl FnOnce(&mut Vec<u8>) -> R) -> R {
     let mut buffer = SCRATCH.take();
     buffer.clear();
-    let written = write(&mut buffer);
-    if written.is_ok() {
-        context.inner.connection.send_payload(&buffer);
-    }
+    let done = work(&mut buffer);
     if buffer.capacity() <= KEEP {
         SCRATCH.set(buffer);
     }
-    written
+    done
 }
 
 /// Answers a call without waiting for room.
@@ -152,8 +168,10 @@ impl Reply {
         refuse(&self.context, self.id(), &text);
     }
 
-    /// Waits until the client has room for another message. A client that makes none within the send time-out is ended.
+    /// Waits until the client has room for another message. A client that makes none within the send time-out is ended;
+    /// one that is away is waited for.
     pub(crate) async fn room(&self) {
+        self.context.inner.connection.present().await;
         if !self.context.inner.connection.ready().await {
             self.context.inner.connection.request_close(CloseReason::SendTimeout);
         }

@@ -85,7 +85,7 @@ impl Pump {
         Ok(match self.connection.flush(ROUNDS)? {
             Flushed::Empty => true,
             // A thaw wakes the pump.
-            Flushed::Blocked => false,
+            Flushed::Blocked | Flushed::Paused => false,
             Flushed::More => {
                 cx.waker().wake_by_ref();
                 false

@@ -3,6 +3,7 @@
 //! Owns their futures, the parallel limit and the streams that can be cancelled. All are polled by the connection's own
 //! task and dropped with it.
 
+use super::received::Received;
 use super::uploads::{CallStreams, Uploads};
 use crate::client_stream::Upload;
 use crate::context::Context;
@@ -29,6 +30,8 @@ pub(super) struct Calls {
     pub(super) last_ping: Instant,
     /// When something was heard last; `None` until the client's first ping (B-7.11).
     pub(super) last_heard: Option<Instant>,
+    /// There only with stateful reconnect.
+    pub(super) received: Option<Box<Received>>,
 }
 
 /// Why nothing is read from the client for now.
@@ -61,6 +64,7 @@ impl Future for Running {
 
 impl Calls {
     pub(super) fn new(context: Context) -> Self {
+        let received = context.inner.connection.can_resume().then(|| Box::new(Received::new()));
         Self {
             context,
             running: None,
@@ -69,6 +73,7 @@ impl Calls {
             wait: Wait::Nothing,
             last_ping: Instant::now(),
             last_heard: None,
+            received,
         }
     }
 

@@ -4,6 +4,7 @@
 
 use super::calls::{Calls, Wait};
 use super::ending::Ending;
+use super::received::is_counted;
 use super::uploads::CallStreams;
 use crate::arguments::OpenedStreams;
 use crate::client_stream::Upload;
@@ -52,7 +53,7 @@ pub(super) fn read(
             Err(error) => return (input.len(), Some(Ending::protocol(&error))),
         };
         let step = match protocol.parse(body) {
-            Ok(message) => message_step(calls, endpoint, message, cx),
+            Ok(message) => counted_step(calls, endpoint, message, cx),
             Err(error) => Step::End(Ending::protocol(&error)),
         };
         match step {
@@ -70,7 +71,30 @@ pub(super) fn read(
         }
     }
     calls.heard();
+    calls.plan_ack();
     (used, None)
+}
+
+/// With stateful reconnect, what was dealt with before the reconnect has no effect a second time.
+fn counted_step(
+    calls: &mut Calls,
+    endpoint: &HubEndpoint,
+    message: Message<'_>,
+    cx: &mut TaskContext<'_>,
+) -> Step {
+    let Some(received) = &mut calls.received else { return message_step(calls, endpoint, message, cx) };
+    if !is_counted(&message) {
+        return message_step(calls, endpoint, message, cx);
+    }
+    if received.is_duplicate() {
+        received.count();
+        return Step::Done;
+    }
+    let step = message_step(calls, endpoint, message, cx);
+    if let (Step::Done, Some(received)) = (&step, &mut calls.received) {
+        received.count();
+    }
+    step
 }
 
 fn message_step(
@@ -102,7 +126,18 @@ fn message_step(
             Step::Done
         }
         Message::Close { error, .. } => Step::End(Ending::ClientClosed(error.map(Into::into))),
-        // Acks and sequences without stateful reconnect, and types of the future have no effect.
+        Message::Ack { sequence_id } => {
+            calls.context().inner.connection.acknowledge(sequence_id);
+            Step::Done
+        }
+        Message::Sequence { sequence_id } => {
+            match calls.received.as_mut().map(|received| received.restart(sequence_id)) {
+                Some(Err(ending)) => Step::End(ending),
+                // Without stateful reconnect a Sequence means nothing.
+                _ => Step::Done,
+            }
+        }
+        // Types of the future have no effect.
         _ => Step::Done,
     }
 }

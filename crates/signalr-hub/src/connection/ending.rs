@@ -76,6 +76,10 @@ impl Ending {
                 "OperationCanceledException",
                 "The client does not read what is sent to it.",
             )),
+            Self::Requested(CloseReason::ResumeBufferFull) => Some(HubError::named(
+                "OperationCanceledException",
+                "The client was away, and more waited for it than its buffer may hold.",
+            )),
             Self::Requested(_) => None,
         }
     }
@@ -91,6 +95,8 @@ pub(super) fn say_good_bye(context: &Context, ending: &Ending) {
         Ending::Fault(error) => (Some(error.detail(CLOSED_WITH_ERROR, detailed)), true),
         Ending::Requested(reason) => (None, reason.allow_reconnect()),
     };
+    // The Close message does not count, and after it nobody comes back.
+    context.inner.connection.disarm_resume();
     let protocol = context.inner.protocol;
     // Writing a Close message cannot fail.
     let _ = push_last(context, |out| {

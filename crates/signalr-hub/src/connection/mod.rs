@@ -7,6 +7,7 @@ mod calls;
 mod dispatch;
 mod ending;
 mod handshake;
+mod received;
 mod timing;
 mod uploads;
 
@@ -190,6 +191,13 @@ impl ConnectionDriver for HubConnection {
 
     fn on_tick(&mut self, now: Instant) {
         self.tick(now);
+    }
+
+    fn on_resume(&mut self) {
+        if let Phase::Open(calls) = &mut self.phase {
+            calls.restart_silence();
+            self.connection.set_deadline(Some(calls.next_deadline(&self.endpoint.options)));
+        }
     }
 
     fn on_input_end(&mut self, end: InputEnd, unused: usize) {

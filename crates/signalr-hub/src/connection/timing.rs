@@ -6,7 +6,7 @@ use super::calls::Calls;
 use super::ending::Ending;
 use super::{HubConnection, Phase};
 use crate::options::HubOptions;
-use crate::reply::push;
+use crate::reply::push_control;
 use signalr_core::Instant;
 use signalr_protocol::handshake::HandshakeRefusal;
 
@@ -16,6 +16,12 @@ impl HubConnection {
             Phase::Handshake => self.refuse(&HandshakeRefusal::Canceled),
             Phase::Open(calls) => {
                 let options = &self.endpoint.options;
+                if calls.is_away() {
+                    // How long it may be is the transport's business.
+                    calls.restart_silence();
+                    self.connection.set_deadline(Some(calls.next_deadline(options)));
+                    return;
+                }
                 if calls.is_silent(options, now) {
                     self.end(Ending::timed_out());
                     return;
@@ -26,6 +32,7 @@ impl HubConnection {
                     // The next tick is as far away as if there were pings.
                     calls.last_ping = now;
                 }
+                calls.acknowledge();
                 self.connection.set_deadline(Some(calls.next_deadline(options)));
             }
             _ => {}
@@ -34,8 +41,12 @@ impl HubConnection {
 }
 
 impl Calls {
-    /// When the next ping is due, or the client's silence becomes too long.
+    /// When the next ping is due, the client's silence becomes too long, or its messages are to be acknowledged, which
+    /// is at the next beat.
     pub(super) fn next_deadline(&self, options: &HubOptions) -> Instant {
+        if self.owes_ack() {
+            return Instant::now();
+        }
         let ping = self.last_ping + options.keep_alive_interval;
         match self.last_heard {
             Some(heard) => ping.min(heard + options.client_timeout),
@@ -60,6 +71,34 @@ impl Calls {
         }
     }
 
+    /// Whether the client has lost its socket and may come back.
+    fn is_away(&self) -> bool {
+        self.received.is_some() && self.context().inner.connection.away_since().is_some()
+    }
+
+    /// The client is back, or still away: its silence begins now.
+    pub(super) fn restart_silence(&mut self) {
+        self.last_heard = self.last_heard.map(|_| Instant::now());
+    }
+
+    fn owes_ack(&self) -> bool {
+        self.received.as_ref().is_some_and(|received| received.owes_ack())
+    }
+
+    /// Sees to it that what has been dealt with is acknowledged at the next beat (B-6.3).
+    pub(super) fn plan_ack(&self) {
+        if self.owes_ack() {
+            self.context().inner.connection.set_deadline(Some(Instant::now()));
+        }
+    }
+
+    fn acknowledge(&mut self) {
+        if let Some(number) = self.received.as_mut().and_then(|received| received.take_ack()) {
+            let protocol = self.context().inner.protocol;
+            push_control(self.context(), |out| protocol.write_ack(out, number));
+        }
+    }
+
     fn is_silent(&mut self, options: &HubOptions, now: Instant) -> bool {
         if self.is_blocked(options) {
             // What the client has sent meanwhile is not read: its silence cannot be judged.
@@ -74,10 +113,6 @@ impl Calls {
         }
         self.last_ping = now;
         let protocol = self.context().inner.protocol;
-        // Writing a ping cannot fail.
-        let _ = push(self.context(), |out| {
-            protocol.write_ping(out);
-            Ok(())
-        });
+        push_control(self.context(), |out| protocol.write_ping(out));
     }
 }
