@@ -18,6 +18,7 @@ pub struct EndpointOptions {
     pub(crate) poll_timeout: Duration,
     pub(crate) application_buffer: usize,
     pub(crate) minimum_protocol_version: i32,
+    pub(crate) stateful_reconnects: bool,
     pub(crate) send_buffer: Option<usize>,
     pub(crate) max_websocket_message: Option<u64>,
     pub(crate) authenticate: Option<Arc<dyn Authenticate>>,
@@ -39,6 +40,7 @@ impl Default for EndpointOptions {
             poll_timeout: Duration::from_secs(90),
             application_buffer: 64 * 1024,
             minimum_protocol_version: 0,
+            stateful_reconnects: false,
             send_buffer: Some(256 * 1024),
             max_websocket_message: None,
             authenticate: None,
@@ -116,6 +118,15 @@ impl EndpointOptions {
     /// The lowest negotiate version that is accepted. Default 0. A value above 1 refuses every client.
     pub fn minimum_protocol_version(mut self, version: i32) -> Self {
         self.minimum_protocol_version = version;
+        self
+    }
+
+    /// Whether clients that ask for it at negotiate may replace a broken WebSocket without losing their connection:
+    /// messages that they have not confirmed are kept and sent again, and the hub notices nothing. Default false, as in
+    /// the reference. A client may be away for the server's disconnect time-out; how much is kept for it is the hub's
+    /// `stateful_reconnect_buffer_size`. Every reconnect must reach this server.
+    pub fn allow_stateful_reconnects(mut self, allow: bool) -> Self {
+        self.stateful_reconnects = allow;
         self
     }
 
@@ -249,6 +260,7 @@ impl fmt::Debug for EndpointOptions {
             .field("close_timeout", &self.close_timeout)
             .field("poll_timeout", &self.poll_timeout)
             .field("minimum_protocol_version", &self.minimum_protocol_version)
+            .field("stateful_reconnects", &self.stateful_reconnects)
             .field("send_buffer", &self.send_buffer)
             .field("max_websocket_message", &self.max_websocket_message)
             .field("refuse_changed_user", &self.refuse_changed_user)

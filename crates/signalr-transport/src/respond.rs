@@ -8,7 +8,7 @@ use crate::authenticate::Denied;
 use crate::exchange::{self, EventStream, Exchange, ExchangeTask, UploadTicket};
 use crate::server::{Endpoint, Server};
 use crate::table::{Claimed, Posting, Refusal};
-use crate::ticket::{Ready, UpgradeTicket};
+use crate::ticket::{self, Ready, UpgradeTicket};
 use crate::ws;
 use http::header::ACCEPT;
 use http::request::Parts;
@@ -127,16 +127,19 @@ impl Request<'_> {
         let mut body = Vec::with_capacity(320);
         match NegotiateRequest::from_query(self.query(), options.minimum_protocol_version) {
             Err(error) => NegotiateResponse::refused(error.to_string()).write(&mut body),
-            Ok(request) => self.write_connection(request.version, &mut body),
+            Ok(request) => self.write_connection(&request, &mut body),
         }
         answer::json(body)
     }
 
-    fn write_connection(&self, version: i32, body: &mut Vec<u8>) {
+    fn write_connection(&self, request: &NegotiateRequest, body: &mut Vec<u8>) {
+        let version = request.version;
+        let resumable = request.use_stateful_reconnect && self.endpoint.options.stateful_reconnects;
         let id = new_id();
         let token = if version > 0 { new_id() } else { id.clone() };
         let transports = self.endpoint.options.offered().map(available).collect();
         NegotiateResponse {
+            use_stateful_reconnect: resumable,
             version,
             connection_id: Some(id.as_str().into()),
             connection_token: Some(token.as_str().into()),
@@ -144,7 +147,7 @@ impl Request<'_> {
             ..NegotiateResponse::default()
         }
         .write(body);
-        self.server.table().negotiated(token.into(), id.into());
+        self.server.table().negotiated(token.into(), id.into(), resumable);
     }
 
     // Connect
@@ -254,11 +257,15 @@ impl Request<'_> {
         if self.server.is_stopping() {
             return Err(answer::stopping());
         }
-        let claimed = match &token {
-            Some(token) => table.claim(token, KIND, None).map_err(answer::refused)?,
-            None => table.claim_new(KIND),
+        let returning = token.as_ref().and_then(|token| table.reconnect(token, KIND));
+        let place = match (returning, &token) {
+            (Some(returning), _) => ticket::Place::Back(returning),
+            (None, Some(token)) => {
+                ticket::Place::New(table.claim(token, KIND, None).map_err(answer::refused)?)
+            }
+            (None, None) => ticket::Place::New(table.claim_new(KIND)),
         };
-        let ready = Ready { endpoint: self.endpoint.clone(), info: self.info(KIND, user), claimed };
+        let ready = Ready { endpoint: self.endpoint.clone(), info: self.info(KIND, user), place };
         Ok(Reply::Upgrade(UpgradeTicket::new(self.server, ready, &self.parts.headers)))
     }
 

@@ -6,6 +6,7 @@
 
 use crate::exchange::Exchange;
 use crate::seat::Seat;
+use crate::ws::{AnyIo, Doorway};
 use signalr_core::Instant;
 use signalr_core::{CloseReason, Connection, ConnectionId, Heartbeat, Ticks, TransportKind};
 use std::collections::HashMap;
@@ -34,7 +35,7 @@ pub(crate) struct Table {
 
 enum Entry {
     /// Known from negotiate; waits for a transport. The exchange is there once something was posted.
-    Negotiated { id: ConnectionId, since: Instant, exchange: Option<Arc<Exchange>> },
+    Negotiated { id: ConnectionId, since: Instant, exchange: Option<Arc<Exchange>>, resumable: bool },
     /// The transport is chosen.
     Chosen(Chosen),
 }
@@ -46,6 +47,8 @@ struct Chosen {
     connection: Option<Arc<Connection>>,
     /// Where requests carry it.
     exchange: Option<Arc<Exchange>>,
+    /// Where another socket is handed in (stateful reconnect).
+    doorway: Option<Arc<Doorway<AnyIo>>>,
 }
 
 /// Why a request cannot have a connection.
@@ -91,8 +94,10 @@ impl Table {
     }
 
     /// Remembers a negotiated connection until a transport takes it or the disconnect time-out has passed.
-    pub(crate) fn negotiated(&self, token: Arc<str>, id: ConnectionId) {
-        self.shard(&token).insert(token, Entry::Negotiated { id, since: Instant::now(), exchange: None });
+    /// `resumable` says that the client was told that it may replace its socket.
+    pub(crate) fn negotiated(&self, token: Arc<str>, id: ConnectionId, resumable: bool) {
+        let entry = Entry::Negotiated { id, since: Instant::now(), exchange: None, resumable };
+        self.shard(&token).insert(token, entry);
     }
 
     /// The transport that a known token has chosen; `Err` for unknown tokens.
@@ -140,6 +145,14 @@ impl Table {
         }
     }
 
+    /// The connection that this request brings another socket for; `None` when it is no such request.
+    pub(crate) fn reconnect(&self, token: &str, transport: TransportKind) -> Option<Returning> {
+        match self.shard(token).get(token)? {
+            Entry::Chosen(chosen) if chosen.transport == transport => chosen.returning(),
+            _ => None,
+        }
+    }
+
     /// Gives a negotiated connection to a transport, for good. With `room` it is one that requests carry, with an
     /// application buffer of so many bytes.
     pub(crate) fn claim(
@@ -150,26 +163,28 @@ impl Table {
     ) -> Result<Claimed, Refusal> {
         let mut shard = self.shard(token);
         let (token, entry) = shard.get_key_value(token).ok_or(Refusal::Unknown)?;
-        let (id, posted) = match entry {
-            Entry::Negotiated { id, exchange, .. } => (id.clone(), exchange.clone()),
+        let (id, posted, resumable) = match entry {
+            Entry::Negotiated { id, exchange, resumable, .. } => (id.clone(), exchange.clone(), *resumable),
             Entry::Chosen(chosen) => return Err(chosen.refuses(transport)),
         };
         let token = token.clone();
         let exchange = room.map(|room| posted.clone().unwrap_or_else(|| Exchange::new(room)));
-        let chosen = Chosen { transport, connection: None, exchange: exchange.clone() };
+        let doorway = (resumable && transport == TransportKind::WebSockets).then(|| Arc::new(Doorway::new()));
+        let chosen =
+            Chosen { transport, connection: None, exchange: exchange.clone(), doorway: doorway.clone() };
         shard.insert(token.clone(), Entry::Chosen(chosen));
         drop(shard);
         let exchange = exchange.or(posted);
-        Ok(Claimed { id, exchange, seat: Seat::new(self.clone(), token, transport) })
+        Ok(Claimed { id, exchange, doorway, seat: Seat::new(self.clone(), token, transport) })
     }
 
     /// A connection that was not negotiated: its id is its token.
     pub(crate) fn claim_new(self: &Arc<Self>, transport: TransportKind) -> Claimed {
         let id = ConnectionId::random();
         let token: Arc<str> = id.as_str().into();
-        let chosen = Chosen { transport, connection: None, exchange: None };
+        let chosen = Chosen { transport, connection: None, exchange: None, doorway: None };
         self.shard(&token).insert(token.clone(), Entry::Chosen(chosen));
-        Claimed { id, exchange: None, seat: Seat::new(self.clone(), token, transport) }
+        Claimed { id, exchange: None, doorway: None, seat: Seat::new(self.clone(), token, transport) }
     }
 
     /// The connection of a claimed entry exists now.
@@ -240,7 +255,15 @@ pub(crate) struct Claimed {
     pub(crate) id: ConnectionId,
     /// The exchange of a connection that requests carry; otherwise only there when something was posted before.
     pub(crate) exchange: Option<Arc<Exchange>>,
+    /// There for a client that may replace its socket.
+    pub(crate) doorway: Option<Arc<Doorway<AnyIo>>>,
     pub(crate) seat: Seat,
+}
+
+/// A connection whose client brings another socket.
+pub(crate) struct Returning {
+    pub(crate) connection: Arc<Connection>,
+    pub(crate) doorway: Arc<Doorway<AnyIo>>,
 }
 
 impl Chosen {
@@ -249,11 +272,16 @@ impl Chosen {
         let over = self.connection.as_ref().is_some_and(|connection| connection.is_ended());
         if self.transport != transport {
             Refusal::OtherTransport
-        } else if over {
+        } else if over && self.exchange.is_some() {
             Refusal::Disposed
         } else {
             Refusal::Busy
         }
+    }
+
+    fn returning(&self) -> Option<Returning> {
+        let connection = self.connection.clone().filter(|connection| connection.can_resume())?;
+        Some(Returning { connection, doorway: self.doorway.clone()? })
     }
 
     fn beat(&self, now: Instant, patience: Duration) {
@@ -261,9 +289,13 @@ impl Chosen {
         if self.exchange.as_ref().is_some_and(|exchange| exchange.beat(now, patience)) {
             return;
         }
-        if let Some(connection) = &self.connection {
-            connection.beat(now);
+        let Some(connection) = &self.connection else { return };
+        let away = self.doorway.as_ref().and_then(|_| connection.away_since());
+        if away.is_some_and(|since| now.saturating_duration_since(since) > patience) {
+            connection.request_close(CloseReason::Inactive);
+            return;
         }
+        connection.beat(now);
     }
 }
 

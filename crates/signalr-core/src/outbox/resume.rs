@@ -194,7 +194,7 @@ mod tests {
 
     fn push(outbox: &Outbox, text: &str) -> Pushed {
         // Both ways in, by turns.
-        if text.len() % 2 == 0 {
+        if text.len().is_multiple_of(2) {
             outbox.push(text.to_owned().into(), &OutboxLimits::default())
         } else {
             outbox.push_with(&OutboxLimits::default(), |out| out.extend_from_slice(text.as_bytes()))

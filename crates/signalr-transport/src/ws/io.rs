@@ -3,6 +3,7 @@
 //! Owns readiness: every method registers the task where it returns pending or blocked. What is written comes from the
 //! connection's outbox, what is read goes to the decoder.
 
+use super::doorway::AnyIo;
 use signalr_core::{Connection, DirectWriter, Flushed};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -23,6 +24,20 @@ pub(crate) trait Io: Unpin {
 
     /// Writes bytes that do not belong to the outbox, which must be empty and closed.
     fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>>;
+}
+
+impl Io for AnyIo {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        (**self).poll_read(cx, buffer)
+    }
+
+    fn flush(&mut self, cx: &mut Context<'_>, connection: &Connection, rounds: usize) -> io::Result<Flushed> {
+        (**self).flush(cx, connection, rounds)
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        (**self).poll_write(cx, bytes)
+    }
 }
 
 /// A TCP stream. The halves share it; reading needs no lock, writing happens under the outbox's.

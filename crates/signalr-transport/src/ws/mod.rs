@@ -2,6 +2,7 @@
 
 mod close;
 mod decoder;
+mod doorway;
 mod encode;
 mod header;
 mod io;
@@ -15,7 +16,7 @@ mod upgrade;
 mod utf8;
 
 pub use close::CloseCode;
-pub(crate) use decoder::Decoder;
+pub(crate) use doorway::{AnyIo, Doorway, Newcomer};
 pub use encode::{WEBSOCKET, WebSocketFraming};
 pub(crate) use io::{Io, StreamIo, TcpIo};
 pub(crate) use task::WebSocketTask;

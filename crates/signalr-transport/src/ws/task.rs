@@ -6,6 +6,7 @@
 
 use super::close::{CloseCode, close_frame};
 use super::decoder::{Decoder, Event};
+use super::doorway::{Doorway, Newcomer};
 use super::encode::pong;
 use super::io::Io;
 use super::read_buffer::ReadBuffer;
@@ -29,6 +30,9 @@ pub(crate) struct WebSocketTask<I: Io> {
     session: Session,
     io: Option<I>,
     decoder: Decoder,
+    max_message: Option<u64>,
+    /// Where the next socket comes from; there for a client that may come back.
+    doorway: Option<Arc<Doorway<I>>>,
     phase: Phase,
     /// The application has finished.
     ended: bool,
@@ -50,6 +54,8 @@ enum Phase {
     Waiting,
     /// Our Close is out and the peer is not to be trusted any more; its end is awaited.
     Deaf,
+    /// The socket is gone without a good-bye; the application goes on, and another socket may come.
+    Away,
     /// There is no socket any more.
     Gone,
 }
@@ -79,7 +85,7 @@ impl<I: Io> WebSocketTask<I> {
     pub(crate) fn new(
         session: Session,
         io: I,
-        decoder: Decoder,
+        max_message: Option<u64>,
         early: Vec<u8>,
         close_timeout: Duration,
         seat: Seat,
@@ -87,7 +93,9 @@ impl<I: Io> WebSocketTask<I> {
         Self {
             session,
             io: Some(io),
-            decoder,
+            decoder: Decoder::new(max_message),
+            max_message,
+            doorway: None,
             phase: Phase::Open,
             ended: false,
             early,
@@ -97,8 +105,34 @@ impl<I: Io> WebSocketTask<I> {
         }
     }
 
+    /// With a door the client may come back.
+    pub(crate) fn with_doorway(mut self, doorway: Option<Arc<Doorway<I>>>) -> Self {
+        self.doorway = doorway;
+        self
+    }
+
     fn connection(&self) -> &Arc<Connection> {
         self.session.connection()
+    }
+
+    // Step 0: another socket
+
+    /// The client is back, perhaps before anybody here has noticed that its old socket is gone.
+    fn admit(&mut self) {
+        let Some(newcomer) = self.doorway.as_ref().and_then(|doorway| doorway.take()) else { return };
+        let Newcomer { io, writer, early, info } = newcomer;
+        if self.phase == Phase::Open && self.connection().suspend() {
+            self.phase = Phase::Away;
+        }
+        // One that comes too late is dropped.
+        if self.phase == Phase::Away && self.connection().resume(writer, info) {
+            tracing::debug!(connection = %self.connection().id(), "the client is back on another socket");
+            self.io = Some(io);
+            self.decoder = Decoder::new(self.max_message);
+            self.early = early;
+            self.phase = Phase::Open;
+            self.session.restart_input();
+        }
     }
 
     // Steps 1 and 2: reading and working, in turns
@@ -127,7 +161,7 @@ impl<I: Io> WebSocketTask<I> {
         let reading = match self.phase {
             Phase::Open => self.session.wants_input(),
             Phase::Waiting | Phase::Deaf => true,
-            Phase::Finishing { .. } | Phase::Gone => false,
+            Phase::Finishing { .. } | Phase::Away | Phase::Gone => false,
         };
         let Some(io) = self.io.as_mut().filter(|_| reading) else { return Read::Paused };
         let mut buffer = ReadBuffer::borrow();
@@ -156,7 +190,7 @@ impl<I: Io> WebSocketTask<I> {
                 Event::Data { range, .. } if self.phase == Phase::Open && !range.is_empty() => {
                     self.session.receive(&bytes[at + range.start..at + range.end], cx);
                 }
-                Event::Ping(payload) => self.connection().send_frame(pong(&payload)),
+                Event::Ping(payload) => self.connection().send_control_frame(&pong(&payload)),
                 Event::Close(_) => return self.peer_closed(),
                 Event::Data { .. } | Event::Pong | Event::More => {}
             }
@@ -171,8 +205,11 @@ impl<I: Io> WebSocketTask<I> {
         let Poll::Ready(end) = self.session.poll(cx) else { return };
         self.ended = true;
         self.connection().mark_ended();
-        if self.phase != Phase::Open {
-            return;
+        match self.phase {
+            Phase::Open => {}
+            // Nobody is there to be told.
+            Phase::Away => return self.drop_socket(),
+            _ => return,
         }
         if self.connection().close_requested().is_some_and(|reason| reason.drops_output()) {
             // The client does not read: a good-bye would not reach it either.
@@ -186,12 +223,12 @@ impl<I: Io> WebSocketTask<I> {
     // Step 3: writing
 
     fn flush(&mut self, cx: &mut Context<'_>) {
-        if matches!(self.phase, Phase::Waiting | Phase::Deaf | Phase::Gone) {
+        if matches!(self.phase, Phase::Waiting | Phase::Deaf | Phase::Away | Phase::Gone) {
             return;
         }
         let Some(io) = &mut self.io else { return };
         match io.flush(cx, self.session.connection(), WRITES) {
-            Ok(Flushed::Blocked) => {}
+            Ok(Flushed::Blocked | Flushed::Paused) => {}
             Ok(Flushed::More) => cx.waker().wake_by_ref(),
             Ok(Flushed::Empty) => self.say_goodbye(cx),
             Err(error) => {
@@ -267,6 +304,12 @@ impl<I: Io> WebSocketTask<I> {
     }
 
     fn socket_ended(&mut self, end: InputEnd) {
+        if self.phase == Phase::Open && self.connection().suspend() {
+            tracing::debug!(connection = %self.connection().id(), "the client is away and may come back");
+            self.io = None;
+            self.phase = Phase::Away;
+            return;
+        }
         self.session.input_end(end);
         self.drop_socket();
     }
@@ -276,6 +319,9 @@ impl<I: Io> WebSocketTask<I> {
         self.io = None;
         self.close_timer = None;
         self.phase = Phase::Gone;
+        if let Some(doorway) = &self.doorway {
+            doorway.close();
+        }
     }
 }
 
@@ -289,6 +335,7 @@ impl<I: Io> Future for WebSocketTask<I> {
         }
         // What this poll pushes, to whomever, is written once at its end.
         let _turn = Turn::enter();
+        this.admit();
         this.read_and_work(cx);
         this.flush(cx);
         this.check_time(cx);
@@ -298,6 +345,9 @@ impl<I: Io> Future for WebSocketTask<I> {
 
 impl<I: Io> Drop for WebSocketTask<I> {
     fn drop(&mut self) {
+        if let Some(doorway) = &self.doorway {
+            doorway.close();
+        }
         self.connection().detach();
     }
 }
