@@ -115,6 +115,12 @@ impl Context {
         self.inner.connection.info()
     }
 
+    /// As [`Context::info`], from the client's latest request: after a stateful reconnect that is another one. User and
+    /// user identifier of the connection stay what they were at first, as in the reference.
+    pub fn latest_info(&self) -> Arc<ConnectInfo> {
+        self.inner.connection.latest_info()
+    }
+
     /// The hub protocol that the client speaks.
     pub fn protocol(&self) -> Protocol {
         self.inner.protocol.kind()
