@@ -129,6 +129,10 @@ fn begin<I: Io>(
 }
 
 /// The future of a ticket.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is the usual one, and is not moved once it is spawned"
+)]
 enum Run<I: Io> {
     Plain(WebSocketTask<I>),
     /// In a box, so that a connection without the feature does not pay for it.

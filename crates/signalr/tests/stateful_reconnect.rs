@@ -539,6 +539,7 @@ fn digits(text: &str) -> usize {
 async fn wait_for(mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
+        // Virtual time: it passes when nobody else has anything to do.
         tokio::time::sleep(Duration::from_millis(1)).await;
         if holds() {
             return;

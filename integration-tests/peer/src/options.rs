@@ -31,8 +31,8 @@ const KNOWN: &[(&str, &str, &str, bool)] = &[
     ("max-receive", "BYTES", "HubOptions::maximum_receive_message_size; 0 is unlimited", true),
     ("stream-buffer", "N", "HubOptions::stream_buffer_capacity", true),
     ("parallel", "N", "HubOptions::maximum_parallel_invocations", true),
-    ("stateful", "", "stateful reconnect", false),
-    ("stateful-buffer", "BYTES", "buffer of stateful reconnect", false),
+    ("stateful", "", "EndpointOptions::allow_stateful_reconnects (/default always has it)", true),
+    ("stateful-buffer", "BYTES", "HubOptions::stateful_reconnect_buffer_size", true),
     ("disconnect-timeout-ms", "N", "ServerBuilder::disconnect_timeout", true),
     ("poll-timeout-ms", "N", "long polling", false),
     ("send-timeout-ms", "N", "EndpointOptions::send_timeout; -1: never", true),
@@ -65,6 +65,8 @@ pub(crate) struct ServeOptions {
     pub(crate) max_receive: Option<usize>,
     pub(crate) stream_buffer: Option<usize>,
     pub(crate) parallel: Option<usize>,
+    pub(crate) stateful: bool,
+    pub(crate) stateful_buffer: Option<usize>,
     pub(crate) disconnect_timeout: Option<Duration>,
     pub(crate) send_timeout: Option<Duration>,
     pub(crate) close_timeout: Option<Duration>,
@@ -121,6 +123,8 @@ impl ServeOptions {
             max_receive: flags.size("max-receive", 0, i64::MAX)?,
             stream_buffer: flags.size("stream-buffer", 1, i64::from(i32::MAX))?,
             parallel: flags.size("parallel", 1, i64::from(i32::MAX))?,
+            stateful: flags.switch("stateful")?,
+            stateful_buffer: flags.size("stateful-buffer", 0, i64::MAX)?,
             disconnect_timeout: flags.milliseconds("disconnect-timeout-ms", 1)?,
             send_timeout: send_timeout(&flags)?,
             close_timeout: flags.milliseconds("close-timeout-ms", 0)?,
@@ -137,8 +141,6 @@ impl ServeOptions {
 
 /// Flags that change nothing must be right all the same.
 fn check_what_has_no_effect(flags: &Flags) -> Result<(), UsageError> {
-    flags.switch("stateful")?;
-    flags.number("stateful-buffer", 0, i64::MAX)?;
     flags.milliseconds("poll-timeout-ms", 1)?;
     flags.number("transport-buffer", 0, i64::MAX)?;
     flags.number("application-buffer", 0, i64::MAX)?;
@@ -247,6 +249,6 @@ mod tests {
         assert_eq!(refused(&["--send-timeout-ms", "0"]), "--send-timeout-ms: 0 is not allowed, -1 is never");
         assert_eq!(refused(&["--json-names", "x"]), "--json-names: 'x' is neither camel nor declared");
         assert!(refused(&["--poll-timeout-ms", "0"]).contains("at least 1"));
-        assert_eq!(parse(&["--stateful"]).unwrap().without_effect, ["stateful"]);
+        assert_eq!(parse(&["--transport-buffer", "1"]).unwrap().without_effect, ["transport-buffer"]);
     }
 }

@@ -163,7 +163,7 @@ fn suite_server(
             open(),
         )
         .endpoint("/echo", Arc::new(hubs::EchoHandler), open())
-        .endpoint("/default", default.handler(), open())
+        .endpoint("/default", default.handler(), open().allow_stateful_reconnects(true))
         .endpoint("/default-nowebsockets", default.handler(), open().transports(WITHOUT_WEBSOCKETS))
         .endpoint("/negotiateProtocolVersion12", default.handler(), open().minimum_protocol_version(12))
         .endpoint("/negotiateProtocolVersionNegative", default.handler(), open().minimum_protocol_version(-1))
@@ -187,14 +187,17 @@ fn hub_options(options: &ServeOptions, always_detailed: bool) -> HubOptions {
         hub.maximum_receive_message_size = (bytes > 0).then_some(bytes);
     }
     hub.stream_buffer_capacity = options.stream_buffer.unwrap_or(hub.stream_buffer_capacity);
+    hub.stateful_reconnect_buffer_size =
+        options.stateful_buffer.unwrap_or(hub.stateful_reconnect_buffer_size);
     hub.maximum_parallel_invocations = options.parallel.unwrap_or(hub.maximum_parallel_invocations);
     hub.user_id(user_id);
     hub
 }
 
 fn endpoint(options: &ServeOptions) -> EndpointOptions {
-    let mut endpoint =
-        EndpointOptions::new().close_on_authentication_expiration(options.close_on_auth_expiry);
+    let mut endpoint = EndpointOptions::new()
+        .close_on_authentication_expiration(options.close_on_auth_expiry)
+        .allow_stateful_reconnects(options.stateful);
     if let Some(timeout) = options.send_timeout {
         endpoint = endpoint.send_timeout(timeout);
     }

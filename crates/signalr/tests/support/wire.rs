@@ -178,6 +178,7 @@ impl Wire {
 
     /// Lets the server read what was sent.
     pub(crate) async fn settle(&mut self) {
+        // Virtual time: it passes when nobody else has anything to do.
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 
