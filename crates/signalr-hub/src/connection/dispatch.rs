@@ -78,7 +78,7 @@ pub(super) fn read(
 /// With stateful reconnect, what was dealt with before the reconnect has no effect a second time.
 fn counted_step(
     calls: &mut Calls,
-    endpoint: &HubEndpoint,
+    endpoint: &Arc<HubEndpoint>,
     message: Message<'_>,
     cx: &mut TaskContext<'_>,
 ) -> Step {
