@@ -190,13 +190,26 @@ fn rank(suite: &Suite) -> u8 {
     }
 }
 
-/// The page in a browser is a suite of its own, and so is the page of a fleet on Redis; everything else that node runs
-/// is one.
+/// The page in a browser is a suite of its own, and so are the page of a fleet on Redis and the client behind proxies;
+/// everything else that node runs is one.
 fn add_node(suites: &mut Vec<Suite>, folder: &Path) {
     let (browser, client): (Vec<String>, Vec<String>) =
         node_tests(folder).into_iter().partition(|file| file.starts_with("browser"));
     let (fleet, browser): (Vec<String>, Vec<String>) =
         browser.into_iter().partition(|file| file.starts_with("browser-redis"));
+    let (proxies, client): (Vec<String>, Vec<String>) =
+        client.into_iter().partition(|file| file.starts_with("proxies"));
+    if !proxies.is_empty() {
+        suites.push(Suite {
+            name: "proxies".to_owned(),
+            about: "the official JavaScript client behind nginx and haproxy that buffer and compress"
+                .to_owned(),
+            needs: vec![Need::NodePackages, Need::Nginx, Need::Haproxy],
+            budget: Duration::from_secs(120),
+            work: Work::Node(proxies),
+            may_be_empty: false,
+        });
+    }
     if !client.is_empty() {
         suites.push(Suite {
             name: "js".to_owned(),

@@ -1,6 +1,6 @@
 //! Everything that `serve` can be told: the flags of `dotnet-peer serve` with their meaning.
 //!
-//! Owns the table of flags, their defaults, and which of them have no effect in this version. `None` leaves the
+//! Owns the table of flags and their defaults. `None` leaves the
 //! framework's default alone.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -11,37 +11,37 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::flags::{Flags, UsageError};
 
-/// Name, kind of value (empty for a switch), what it sets, whether it has an effect.
-const KNOWN: &[(&str, &str, &str, bool)] = &[
-    ("urls", "A;B", "addresses; else ASPNETCORE_URLS, else http://127.0.0.1:0", true),
-    ("hubs", "LIST", "suite,bench,scale: which hubs to map (default all)", true),
-    ("name", "TEXT", "what ScaleHub.GetServerName and /control/info answer", true),
-    ("redis", "STRING", "URL or connection string of a Redis backplane; else none", true),
-    ("redis-ca", "FILE", "the only root that is trusted for TLS to Redis, as PEM", true),
-    ("redis-cert", "FILE", "our certificate for Redis, as PEM", true),
-    ("redis-key", "FILE", "its key, as PEM", true),
-    ("prefix", "TEXT", "prefix of Redis channels", true),
-    ("protocols", "LIST", "json,messagepack: protocols in order of registration", true),
-    ("json-names", "KIND", "camel (default) or declared: names of Everything's members", true),
-    ("lz4", "", "MessagePack with Lz4BlockArray", true),
-    ("detailed-errors", "", "HubOptions::detailed_errors", true),
-    ("handshake-timeout-ms", "N", "HubOptions::handshake_timeout", true),
-    ("keep-alive-ms", "N", "HubOptions::keep_alive_interval", true),
-    ("client-timeout-ms", "N", "HubOptions::client_timeout", true),
-    ("max-receive", "BYTES", "HubOptions::maximum_receive_message_size; 0 is unlimited", true),
-    ("stream-buffer", "N", "HubOptions::stream_buffer_capacity", true),
-    ("parallel", "N", "HubOptions::maximum_parallel_invocations", true),
-    ("stateful", "", "EndpointOptions::allow_stateful_reconnects (/default always has it)", true),
-    ("stateful-buffer", "BYTES", "HubOptions::stateful_reconnect_buffer_size", true),
-    ("disconnect-timeout-ms", "N", "ServerBuilder::disconnect_timeout", true),
-    ("poll-timeout-ms", "N", "long polling", false),
-    ("send-timeout-ms", "N", "EndpointOptions::send_timeout; -1: never", true),
-    ("close-timeout-ms", "N", "EndpointOptions::close_timeout", true),
-    ("transport-buffer", "BYTES", "the reference's pipe to the client", false),
-    ("application-buffer", "BYTES", "the reference's pipe from the client", false),
-    ("close-on-auth-expiry", "", "EndpointOptions::close_on_authentication_expiration", true),
-    ("token-life-ms", "N", "life of generated tokens (default 5000)", true),
-    ("log-level", "LEVEL", "none (default), trace, debug, info, warn, error", true),
+/// Name, kind of value (empty for a switch), what it sets.
+const KNOWN: &[(&str, &str, &str)] = &[
+    ("urls", "A;B", "addresses; else ASPNETCORE_URLS, else http://127.0.0.1:0"),
+    ("hubs", "LIST", "suite,bench,scale: which hubs to map (default all)"),
+    ("name", "TEXT", "what ScaleHub.GetServerName and /control/info answer"),
+    ("redis", "STRING", "URL or connection string of a Redis backplane; else none"),
+    ("redis-ca", "FILE", "the only root that is trusted for TLS to Redis, as PEM"),
+    ("redis-cert", "FILE", "our certificate for Redis, as PEM"),
+    ("redis-key", "FILE", "its key, as PEM"),
+    ("prefix", "TEXT", "prefix of Redis channels"),
+    ("protocols", "LIST", "json,messagepack: protocols in order of registration"),
+    ("json-names", "KIND", "camel (default) or declared: names of Everything's members"),
+    ("lz4", "", "MessagePack with Lz4BlockArray"),
+    ("detailed-errors", "", "HubOptions::detailed_errors"),
+    ("handshake-timeout-ms", "N", "HubOptions::handshake_timeout"),
+    ("keep-alive-ms", "N", "HubOptions::keep_alive_interval"),
+    ("client-timeout-ms", "N", "HubOptions::client_timeout"),
+    ("max-receive", "BYTES", "HubOptions::maximum_receive_message_size; 0 is unlimited"),
+    ("stream-buffer", "N", "HubOptions::stream_buffer_capacity"),
+    ("parallel", "N", "HubOptions::maximum_parallel_invocations"),
+    ("stateful", "", "EndpointOptions::allow_stateful_reconnects (/default always has it)"),
+    ("stateful-buffer", "BYTES", "HubOptions::stateful_reconnect_buffer_size"),
+    ("disconnect-timeout-ms", "N", "ServerBuilder::disconnect_timeout"),
+    ("poll-timeout-ms", "N", "EndpointOptions::poll_timeout"),
+    ("send-timeout-ms", "N", "EndpointOptions::send_timeout; -1: never"),
+    ("close-timeout-ms", "N", "EndpointOptions::close_timeout"),
+    ("transport-buffer", "BYTES", "EndpointOptions::transport_max_buffer_size"),
+    ("application-buffer", "BYTES", "EndpointOptions::application_max_buffer_size"),
+    ("close-on-auth-expiry", "", "EndpointOptions::close_on_authentication_expiration"),
+    ("token-life-ms", "N", "life of generated tokens (default 5000)"),
+    ("log-level", "LEVEL", "none (default), trace, debug, info, warn, error"),
 ];
 
 /// The settings.
@@ -70,22 +70,22 @@ pub(crate) struct ServeOptions {
     pub(crate) disconnect_timeout: Option<Duration>,
     pub(crate) send_timeout: Option<Duration>,
     pub(crate) close_timeout: Option<Duration>,
+    pub(crate) poll_timeout: Option<Duration>,
+    pub(crate) transport_buffer: Option<usize>,
+    pub(crate) application_buffer: Option<usize>,
     pub(crate) close_on_auth_expiry: bool,
     pub(crate) token_life: Duration,
     pub(crate) log_level: Option<LevelFilter>,
     pub(crate) worker_threads: Option<usize>,
-    /// Flags that were given and change nothing.
-    pub(crate) without_effect: Vec<&'static str>,
 }
 
 /// The text of `serve --help`.
 pub(crate) fn help() -> String {
     let mut text =
         String::from("peer serve [flags]; every flag is also an environment variable: PEER_MAX_RECEIVE\n");
-    for (name, value, help, has_effect) in KNOWN {
+    for (name, value, help) in KNOWN {
         let flag = format!("--{name} {value}");
-        let note = if *has_effect { "" } else { " (no effect in this version)" };
-        text += &format!("  {flag:<30}{help}{note}\n");
+        text += &format!("  {flag:<30}{help}\n");
     }
     text + "  PEER_WORKER_THREADS           threads of the runtime (default: one per core)\n"
 }
@@ -100,9 +100,6 @@ impl ServeOptions {
         let is_switch =
             |name: &str| KNOWN.iter().find(|flag| flag.0 == name).map(|(_, value, ..)| value.is_empty());
         let flags = Flags::read(args, is_switch, environment)?;
-        check_what_has_no_effect(&flags)?;
-        let without_effect =
-            KNOWN.iter().filter(|flag| !flag.3 && flags.text(flag.0).is_some()).map(|flag| flag.0).collect();
         let given = flags.text("urls").or_else(|| environment("ASPNETCORE_URLS"));
         Ok(Self {
             addresses: addresses(given.as_deref().unwrap_or_default())?,
@@ -128,23 +125,17 @@ impl ServeOptions {
             disconnect_timeout: flags.milliseconds("disconnect-timeout-ms", 1)?,
             send_timeout: send_timeout(&flags)?,
             close_timeout: flags.milliseconds("close-timeout-ms", 0)?,
+            poll_timeout: flags.milliseconds("poll-timeout-ms", 1)?,
+            transport_buffer: flags.size("transport-buffer", 0, i64::MAX)?,
+            application_buffer: flags.size("application-buffer", 0, i64::MAX)?,
             close_on_auth_expiry: flags.switch("close-on-auth-expiry")?,
             token_life: flags.milliseconds("token-life-ms", 1)?.unwrap_or(Duration::from_secs(5)),
             log_level: log_level(flags.text("log-level").as_deref())?,
             worker_threads: environment("PEER_WORKER_THREADS")
                 .and_then(|text| text.parse().ok())
                 .filter(|n| *n > 0),
-            without_effect,
         })
     }
-}
-
-/// Flags that change nothing must be right all the same.
-fn check_what_has_no_effect(flags: &Flags) -> Result<(), UsageError> {
-    flags.milliseconds("poll-timeout-ms", 1)?;
-    flags.number("transport-buffer", 0, i64::MAX)?;
-    flags.number("application-buffer", 0, i64::MAX)?;
-    Ok(())
 }
 
 fn addresses(text: &str) -> Result<Vec<SocketAddr>, UsageError> {
@@ -245,10 +236,10 @@ mod tests {
     }
 
     #[test]
-    fn wrong_values_are_refused_also_without_effect() {
+    fn wrong_values_are_refused() {
         assert_eq!(refused(&["--send-timeout-ms", "0"]), "--send-timeout-ms: 0 is not allowed, -1 is never");
         assert_eq!(refused(&["--json-names", "x"]), "--json-names: 'x' is neither camel nor declared");
         assert!(refused(&["--poll-timeout-ms", "0"]).contains("at least 1"));
-        assert_eq!(parse(&["--transport-buffer", "1"]).unwrap().without_effect, ["transport-buffer"]);
+        assert_eq!(parse(&["--transport-buffer", "1"]).unwrap().transport_buffer, Some(1));
     }
 }

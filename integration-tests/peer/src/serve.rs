@@ -29,9 +29,6 @@ const WITHOUT_WEBSOCKETS: [TransportKind; 2] = [TransportKind::ServerSentEvents,
 
 /// Serves until SIGINT, SIGTERM or `POST /control/stop`.
 pub(crate) async fn run(options: ServeOptions) -> Result<()> {
-    for flag in &options.without_effect {
-        eprintln!("peer: --{flag} has no effect in this version");
-    }
     if let Some(name) = &options.name {
         hubs::set_server_name(name.clone());
     }
@@ -203,6 +200,15 @@ fn endpoint(options: &ServeOptions) -> EndpointOptions {
     }
     if let Some(timeout) = options.close_timeout {
         endpoint = endpoint.close_timeout(timeout);
+    }
+    if let Some(timeout) = options.poll_timeout {
+        endpoint = endpoint.poll_timeout(timeout);
+    }
+    if let Some(bytes) = options.transport_buffer {
+        endpoint = endpoint.transport_max_buffer_size(bytes);
+    }
+    if let Some(bytes) = options.application_buffer {
+        endpoint = endpoint.application_max_buffer_size(bytes);
     }
     endpoint
 }

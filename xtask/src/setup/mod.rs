@@ -19,6 +19,7 @@ use crate::workspace::{Workspace, find_program};
 pub(crate) enum Need {
     Redis,
     Haproxy,
+    Nginx,
     Chromium,
     NodePackages,
     PythonPackages,
@@ -66,6 +67,7 @@ impl Need {
         match self {
             Self::Redis => debian(&["redis-server"], "redis-server").map(|met| met.map(|_| Env::new())),
             Self::Haproxy => debian(&["haproxy"], "haproxy").map(|met| met.map(|_| Env::new())),
+            Self::Nginx => debian(&["nginx"], "nginx").map(|met| met.map(|_| Env::new())),
             Self::Chromium => debian(&["chromium", "chromium-browser", "google-chrome"], "chromium")
                 .map(|met| met.map(|path| vec![("CHROMIUM".to_owned(), path.display().to_string())])),
             Self::NodePackages => node::packages(workspace),
@@ -79,6 +81,7 @@ impl Need {
         match self {
             Self::Redis => "Redis",
             Self::Haproxy => "haproxy",
+            Self::Nginx => "nginx",
             Self::Chromium => "Chromium",
             Self::NodePackages => "Node packages",
             Self::PythonPackages => "Python packages",
