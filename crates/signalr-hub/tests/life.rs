@@ -5,7 +5,7 @@
 mod support;
 
 use signalr_core::{CloseReason, WorkEnd};
-use signalr_hub::{HubEndpoint, HubOptions};
+use signalr_hub::{HubBuilder, HubEndpoint, HubOptions};
 use signalr_protocol::Protocol;
 use signalr_testkit::TestClient;
 use std::sync::{Arc, Mutex};
@@ -223,4 +223,43 @@ async fn a_call_dies_with_its_connection() {
     client.close();
     assert_eq!(client.ended().await.unwrap(), WorkEnd::Normal);
     assert_eq!(served.endpoint.manager().connection_count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_running_call_that_blocks_nothing_does_not_stop_the_clients_clock() {
+    let mut options = HubOptions::default();
+    options.maximum_parallel_invocations = 2;
+    let served = Served::with(options);
+    let mut client = served.json().await;
+    client.ping();
+    client.call("Wait", ("slow",)).unwrap();
+    client.call("Echo", ("next",)).unwrap();
+    let mut last = String::new();
+    while let Ok(message) = client.next_message().await {
+        last = message.text();
+    }
+    assert!(last.starts_with(r#"{"type":7,"error":"Connection closed with an error."#), "{last}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_panics_when_the_connection_ends_hinders_no_hook() {
+    let (told, mut ended) = tokio::sync::mpsc::unbounded_channel();
+    let hub = HubBuilder::new("Panics")
+        .on_connected(|cx| async move {
+            let end = cx.ended();
+            tokio::spawn(async move {
+                end.cancelled().await;
+                panic!("a task of the application");
+            });
+            Ok(())
+        })
+        .on_disconnected(move |_, error| {
+            let _nobody = told.send(error.is_none());
+            async { Ok(()) }
+        });
+    let hub = HubEndpoint::new(hub, HubOptions::default());
+    let mut client = TestClient::builder().start(hub.handler(), Protocol::Json).await.unwrap();
+    client.close();
+    assert_eq!(client.ended().await.unwrap(), WorkEnd::Normal);
+    assert!(ended.recv().await.unwrap());
 }

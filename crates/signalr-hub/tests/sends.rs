@@ -4,12 +4,15 @@
 
 mod support;
 
+use futures_util::stream;
 use signalr_core::{ConnectionOptions, WorkEnd};
-use signalr_hub::{HubContext, HubError, HubOptions};
+use signalr_hub::{ClientStream, Context, HubBuilder, HubContext, HubEndpoint, HubError, HubOptions};
 use signalr_protocol::Protocol;
 use signalr_testkit::{TestClient, TestError};
+use std::sync::Arc;
 use std::time::Duration;
 use support::Served;
+use tokio::sync::mpsc;
 
 async fn user(served: &Served, id: &str, name: &str) -> TestClient {
     TestClient::builder().id(id).user(name).start(served.handler(), Protocol::Json).await.unwrap()
@@ -285,4 +288,105 @@ async fn questions_are_not_allowed_while_connecting() {
         Err(error) => panic!("{error}"),
     }
     assert!(matches!(client.next_message().await, Err(TestError::Ended { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_stays_one_argument_for_every_target() {
+    let served = Served::new();
+    let mut client = user(&served, "a", "ann").await;
+    let hub = context(&served);
+    hub.groups().add("a", "g").await.unwrap();
+    let (clients, list) = (hub.clients(), (vec!["x", "y"],));
+    clients.all().send("M", &list).await.unwrap();
+    clients.all_except(["b"]).send("M", &list).await.unwrap();
+    clients.client("a").send("M", &list).await.unwrap();
+    clients.clients(["a"]).send("M", &list).await.unwrap();
+    clients.group("g").send("M", &list).await.unwrap();
+    clients.groups(["g"]).send("M", &list).await.unwrap();
+    clients.group_except("g", ["b"]).send("M", &list).await.unwrap();
+    clients.user("ann").send("M", &list).await.unwrap();
+    clients.users(["ann"]).send("M", &list).await.unwrap();
+    for _ in 0..9 {
+        let message = client.next_message().await.unwrap();
+        assert_eq!(message.text(), r#"{"type":1,"target":"M","arguments":[["x","y"]]}"#);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connecting_client_can_write_to_another_and_to_itself() {
+    let hub = HubBuilder::new("Greets").on_connected(|cx| async move {
+        cx.clients().others().send("Came", (cx.connection_id().as_str(),)).await?;
+        cx.clients().caller().send("Welcome", ()).await
+    });
+    let hub = HubEndpoint::new(hub, HubOptions::default());
+    let client =
+        async |id: &str| TestClient::builder().id(id).start(hub.handler(), Protocol::Json).await.unwrap();
+    let mut first = client("a").await;
+    first.expect::<()>("Welcome").await.unwrap();
+    let mut second = client("b").await;
+    assert_eq!(first.expect::<(String,)>("Came").await.unwrap().0, "b");
+    second.expect::<()>("Welcome").await.unwrap();
+}
+
+/// A hub whose methods ask from unusual places, and what its disconnect hook was answered.
+fn asking_hub(heard: mpsc::UnboundedSender<String>) -> Arc<HubEndpoint> {
+    let hub = HubBuilder::new("Asks")
+        .method("InATask", |cx: Context| async move {
+            let caller = cx.clients().caller();
+            let asked = tokio::spawn(async move { caller.invoke::<i32>("Q", ()).await });
+            asked.await.map_err(|_| HubError::new("the task ended"))?
+        })
+        .method("WhileReading", |cx: Context, mut items: ClientStream<i32>| async move {
+            let first = items.next().await.transpose()?.unwrap_or_default();
+            Ok(first + cx.clients().caller().invoke::<i32>("Q", ()).await?)
+        })
+        .stream("WhileStreaming", |cx: Context| async move {
+            let caller = cx.clients().caller();
+            Ok(stream::once(async move { caller.invoke::<i32>("Q", ()).await }))
+        })
+        .on_disconnected(move |cx, _| {
+            let heard = heard.clone();
+            async move {
+                let answer = cx.clients().caller().invoke::<i32>("Q", ()).await;
+                let text = answer.map_or_else(|error| error.message().to_owned(), |n| n.to_string());
+                heard.send(text).map_err(|_| HubError::new("nobody listens"))
+            }
+        });
+    HubEndpoint::new(hub, HubOptions::default())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_of_a_method_may_ask_too() {
+    let hub = asking_hub(mpsc::unbounded_channel().0);
+    let mut client = TestClient::builder().start(hub.handler(), Protocol::Json).await.unwrap();
+    let call = client.call("InATask", ()).unwrap();
+    let question = client.next_invocation().await.unwrap();
+    client.answer(question.invocation_id.as_deref().unwrap(), &7).unwrap();
+    assert!(client.completion(&call).await.unwrap().text().contains(r#""result":7"#));
+}
+
+#[tokio::test(start_paused = true)]
+async fn methods_with_streams_may_ask() {
+    let hub = asking_hub(mpsc::unbounded_channel().0);
+    let mut client = TestClient::builder().start(hub.handler(), Protocol::Json).await.unwrap();
+    let (call, streams) = client.upload("WhileReading", (), 1).unwrap();
+    client.send_item(&streams[0], &1).unwrap();
+    let question = client.next_invocation().await.unwrap();
+    client.answer(question.invocation_id.as_deref().unwrap(), &7).unwrap();
+    assert!(client.completion(&call).await.unwrap().text().contains(r#""result":8"#));
+    let stream = client.open_stream("WhileStreaming", ()).unwrap();
+    let question = client.next_invocation().await.unwrap();
+    client.answer(question.invocation_id.as_deref().unwrap(), &9).unwrap();
+    assert!(client.next_message().await.unwrap().text().contains(r#""item":9"#));
+    assert!(!client.completion(&stream).await.unwrap().text().contains("error"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_in_the_disconnect_hook_fails_at_once() {
+    let (heard, mut answers) = mpsc::unbounded_channel();
+    let hub = asking_hub(heard);
+    let mut client = TestClient::builder().id("a").start(hub.handler(), Protocol::Json).await.unwrap();
+    client.close();
+    client.ended().await.unwrap();
+    assert_eq!(answers.recv().await.unwrap(), "Connection 'a' disconnected.");
 }

@@ -326,3 +326,36 @@ async fn open_streams_fail_when_the_connection_ends() {
     );
     assert!(stream.next().await.is_none());
 }
+
+#[derive(Debug, serde::Deserialize)]
+#[serde(tag = "kind")]
+enum Shape {
+    Circle { radius: u32 },
+    Square { side: u32 },
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_takes_arguments_that_may_be_missing_or_have_variants() {
+    let hub = HubBuilder::new("Shapes").stream(
+        "Sizes",
+        |_: Context, shape: Shape, times: Option<u32>| async move {
+            let size = match shape {
+                Shape::Circle { radius } => radius,
+                Shape::Square { side } => side,
+            };
+            Ok(futures_util::stream::iter([Ok(size * times.unwrap_or(1))]))
+        },
+    );
+    let hub = HubEndpoint::new(hub, HubOptions::default());
+    let mut client = TestClient::builder().start(hub.handler(), Protocol::Json).await.unwrap();
+    for (arguments, item) in
+        [(r#"{"kind":"Circle","radius":3},null"#, 3), (r#"{"kind":"Square","side":4},2"#, 8)]
+    {
+        client.send_record(&format!(
+            r#"{{"type":4,"invocationId":"s","target":"Sizes","arguments":[{arguments}]}}"#
+        ));
+        let expected = format!(r#"{{"type":2,"invocationId":"s","item":{item}}}"#);
+        assert_eq!(client.next_message().await.unwrap().text(), expected);
+        assert_eq!(client.completion("s").await.unwrap().text(), r#"{"type":3,"invocationId":"s"}"#);
+    }
+}
