@@ -240,3 +240,71 @@ async fn the_primary_among_several_endpoints_is_used_and_followed() {
     }
     assert_eq!((has_listeners(&one), has_listeners(&two)), (false, true));
 }
+
+/// Sets a key through the pool, on a connection of its own.
+async fn set(backplane: &RedisBackplane, value: u32) -> Result<(), String> {
+    let mut connection = backplane.pool().get().await.map_err(|error| error.to_string())?;
+    let done: redis::RedisResult<()> =
+        redis::cmd("SET").arg("key").arg(value).query_async(&mut connection).await;
+    done.map_err(|error| error.code().map_or_else(|| error.to_string(), str::to_owned))
+}
+
+/// Tries again until it works; gives what was answered before.
+async fn set_at_last(backplane: &RedisBackplane, value: u32) -> Vec<String> {
+    let mut refused = Vec::new();
+    let since = Instant::now();
+    while let Err(error) = set(backplane, value).await {
+        refused.push(error);
+        assert!(since.elapsed() < PATIENCE, "it was never written: {:?}", refused.last());
+        // Between two looks at the condition.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    println!("written {:?} after the fault, refused {} times", since.elapsed(), refused.len());
+    refused
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_pool_leaves_a_primary_that_has_become_read_only() {
+    let (one, two) = (RedisServer::start(), RedisServer::start());
+    two.follows(&one).await;
+    let url = format!("redis://127.0.0.1:{},127.0.0.1:{}", one.port(), two.port());
+    let node = Node::join(RedisBackplane::connect(&url).await.unwrap()).await;
+    node.reaches(BackplaneState::Up).await;
+    set(&node.backplane, 1).await.unwrap();
+    assert_eq!(two.ask("REPLICAOF NO ONE"), "+OK");
+    // Nobody's connection is closed: it says so to whoever writes.
+    assert_eq!(one.ask(&format!("REPLICAOF 127.0.0.1 {}", two.port())), "+OK");
+    let refused = set_at_last(&node.backplane, 2).await;
+    assert!(refused.iter().any(|answer| answer == "READONLY"), "{refused:?}");
+    assert_eq!(two.ask_all(&["GET key"])[1], "2");
+    // Pub/sub has moved with it, although it was refused nothing.
+    node.reaches(BackplaneState::Up).await;
+    let moved = || has_listeners(&two) && !has_listeners(&one);
+    assert!(comes_true(PATIENCE, moved).await, "the subscriber has stayed with a replica");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_still_loads_its_data_delivers_and_is_waited_for() {
+    let files = support::secure::Directory::new();
+    let directory = files.path().to_str().unwrap();
+    // Slow enough to be looked at, and it answers meanwhile.
+    let words =
+        ["--dir", directory, "--key-load-delay", "200", "--loading-process-events-interval-bytes", "1024"];
+    let mut server = RedisServer::start_with(words.map(str::to_owned).into());
+    assert_eq!(server.ask("DEBUG POPULATE 20000"), "+OK");
+    assert_eq!(server.ask("SAVE"), "+OK");
+    let connect = || async { RedisBackplane::connect(&server.url()).await.unwrap() };
+    let mut pair = Pair::join(connect().await, connect().await).await;
+    pair.talk_while(passing(Duration::from_millis(300))).await;
+    let mut events = pair.a.backplane.events();
+    server.kill();
+    server.restart_loading();
+    let loads = || server.ask_all(&["INFO persistence"]).iter().any(|line| line.trim() == "loading:1");
+    pair.talk_while(restored(&mut events)).await;
+    pair.settle().await;
+    assert!(loads(), "it was over too soon to show anything");
+    let refused = set_at_last(&pair.a.backplane, 1).await;
+    assert!(refused.iter().any(|answer| answer == "LOADING"), "{refused:?}");
+    assert!(!loads(), "it wrote before it knew its data");
+    pair.assert_accounted().await;
+}

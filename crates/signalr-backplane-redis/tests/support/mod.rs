@@ -69,6 +69,13 @@ impl RedisServer {
             launch(self.port, &self.arguments).expect("redis-server did not start again on its port");
     }
 
+    /// Starts again on the same port; returns when it reads its data from disk, which may take long.
+    pub fn restart_loading(&mut self) {
+        let ready = "Server initialized";
+        self.process =
+            launch_until(ready, self.port, &self.arguments).expect("redis-server did not start again");
+    }
+
     /// Stops without closing anything, as a machine that hangs.
     pub fn freeze(&self) {
         self.signal("-STOP");
@@ -146,6 +153,10 @@ pub fn free_port() -> u16 {
 
 /// Starts a server and waits until it accepts connections; `None` when it ended instead.
 fn launch(port: u16, arguments: &[String]) -> Option<Child> {
+    launch_until("Ready to accept connections", port, arguments)
+}
+
+fn launch_until(ready: &str, port: u16, arguments: &[String]) -> Option<Child> {
     let mut command = Command::new("redis-server");
     command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
     command.args(["--enable-debug-command", "yes", "--daemonize", "no", "--dir", "/tmp"]);
@@ -160,7 +171,7 @@ fn launch(port: u16, arguments: &[String]) -> Option<Child> {
     let mut log = BufReader::new(process.stdout.take().expect("its output"));
     let mut line = String::new();
     while log.read_line(&mut line).is_ok_and(|read| read > 0) {
-        if line.contains("Ready to accept connections") {
+        if line.contains(ready) {
             // It would stop when nobody read its log.
             std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
             return Some(process);
