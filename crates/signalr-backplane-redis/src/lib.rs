@@ -50,6 +50,8 @@
 //! | a primary that dies, hangs or is replaced by hand is followed to the one that Sentinel names; an old one that comes back splits nothing | `a_killed_primary_is_replaced_by_the_one_that_sentinel_names`, `a_paused_primary_that_comes_back_splits_nothing`, `a_failover_by_hand_moves_both_connections` |
 //! | a start in the middle of a failover waits for its end | `a_start_while_a_sentinel_and_the_primary_are_gone_waits_for_the_failover` |
 //! | among several endpoints the primary is used, and left when it is demoted | `the_primary_among_several_endpoints_is_used_and_followed` |
+//! | a `READONLY` answer to the pool makes both connections and the pool look for the primary at once | `the_pool_leaves_a_primary_that_has_become_read_only` |
+//! | a Redis that still loads its data delivers messages and loses none; work with keys waits for it | `a_redis_that_still_loads_its_data_delivers_and_is_waited_for` |
 //! | clients stay connected throughout | `integration-tests/tests/redis_fleet.rs` |
 //!
 //! # How a message travels

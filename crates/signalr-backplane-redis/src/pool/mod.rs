@@ -9,7 +9,7 @@ mod dialled;
 mod standard;
 
 use crate::route::Route;
-use crate::settings::Settings;
+use crate::settings::{Address, Settings};
 use deadpool::managed::{Object, Status};
 use dialled::Dialled;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
@@ -22,7 +22,10 @@ use std::sync::Arc;
 
 /// Connections to the same Redis as the backplane's. Clones share them.
 #[derive(Clone)]
-pub struct RedisPool(Arc<Served>);
+pub struct RedisPool {
+    served: Arc<Served>,
+    route: Arc<Route>,
+}
 
 enum Served {
     Standard(Standard),
@@ -31,7 +34,14 @@ enum Served {
 
 /// A connection of a [`RedisPool`], which gets it back when this is dropped. Takes commands of the `redis` crate, each of
 /// which is given the async time-out of the options.
-pub struct PooledConnection(Held);
+///
+/// With Sentinel or several endpoints an answer that only a replica gives (`READONLY`, `MASTERDOWN`) makes the backplane
+/// look for the primary at once, as far as commands are sent on this value and not on a clone of what it derefs to.
+pub struct PooledConnection {
+    held: Held,
+    route: Arc<Route>,
+    address: Address,
+}
 
 enum Held {
     Standard(deadpool_redis::Connection),
@@ -45,11 +55,11 @@ enum Held {
 impl RedisPool {
     pub(crate) fn new(settings: Settings, route: Arc<Route>) -> Result<Self, BackplaneError> {
         let served = if Standard::can_serve(&settings) {
-            Served::Standard(Standard::new(settings, route))
+            Served::Standard(Standard::new(settings, route.clone()))
         } else {
-            Served::Dialled(Dialled::new(settings, route)?)
+            Served::Dialled(Dialled::new(settings, route.clone())?)
         };
-        Ok(Self(Arc::new(served)))
+        Ok(Self { served: Arc::new(served), route })
     }
 
     /// A connection: one that is idle and answers, else a new one, else the next that is given back. Waits at most as long
@@ -58,13 +68,18 @@ impl RedisPool {
     /// # Errors
     /// Redis cannot be reached or refuses the login, or no connection became free in time.
     pub async fn get(&self) -> Result<PooledConnection, BackplaneError> {
-        match &*self.0 {
-            Served::Standard(pool) => Ok(PooledConnection(Held::Standard(pool.get().await?))),
+        let (held, address) = match &*self.served {
+            Served::Standard(pool) => {
+                let (conn, address) = pool.get().await?;
+                (Held::Standard(conn), address)
+            }
             Served::Dialled(pool) => {
                 let (conn, object) = pool.get().await?;
-                Ok(PooledConnection(Held::Dialled(conn, object)))
+                let address = object.1.clone();
+                (Held::Dialled(conn, object), address)
             }
-        }
+        };
+        Ok(PooledConnection { held, route: self.route.clone(), address })
     }
 
     /// The pool of deadpool-redis behind this one, for libraries that take such a pool. `None` where connections are dialled
@@ -76,7 +91,7 @@ impl RedisPool {
     /// # Errors
     /// The primary is not known and cannot be found.
     pub async fn deadpool(&self) -> Result<Option<deadpool_redis::Pool>, BackplaneError> {
-        match &*self.0 {
+        match &*self.served {
             Served::Standard(pool) => pool.current().await.map(|(_, pool)| Some(pool)),
             Served::Dialled(_) => Ok(None),
         }
@@ -84,7 +99,7 @@ impl RedisPool {
 
     /// How many connections there are, are idle and are waited for.
     pub fn status(&self) -> Status {
-        match &*self.0 {
+        match &*self.served {
             Served::Standard(pool) => pool.status(),
             Served::Dialled(pool) => pool.status(),
         }
@@ -97,11 +112,19 @@ impl fmt::Debug for RedisPool {
     }
 }
 
+impl PooledConnection {
+    fn heed(&self, code: Option<&str>) {
+        if code.is_some_and(|code| OF_REPLICAS.contains(&code)) {
+            self.route.doubt(&self.address);
+        }
+    }
+}
+
 impl Deref for PooledConnection {
     type Target = MultiplexedConnection;
 
     fn deref(&self) -> &MultiplexedConnection {
-        match &self.0 {
+        match &self.held {
             Held::Standard(conn) => conn,
             Held::Dialled(conn, _) => conn,
         }
@@ -110,7 +133,7 @@ impl Deref for PooledConnection {
 
 impl DerefMut for PooledConnection {
     fn deref_mut(&mut self) -> &mut MultiplexedConnection {
-        match &mut self.0 {
+        match &mut self.held {
             Held::Standard(conn) => conn,
             Held::Dialled(conn, _) => conn,
         }
@@ -119,7 +142,14 @@ impl DerefMut for PooledConnection {
 
 impl ConnectionLike for PooledConnection {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
-        (**self).req_packed_command(command)
+        Box::pin(async move {
+            let answer = (**self).req_packed_command(command).await;
+            match &answer {
+                Ok(value) => self.heed(refusal(value)),
+                Err(error) => self.heed(error.code()),
+            }
+            answer
+        })
     }
 
     fn req_packed_commands<'a>(
@@ -128,7 +158,14 @@ impl ConnectionLike for PooledConnection {
         offset: usize,
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
-        (**self).req_packed_commands(commands, offset, count)
+        Box::pin(async move {
+            let answer = (**self).req_packed_commands(commands, offset, count).await;
+            match &answer {
+                Ok(values) => values.iter().for_each(|value| self.heed(refusal(value))),
+                Err(error) => self.heed(error.code()),
+            }
+            answer
+        })
     }
 
     fn get_db(&self) -> i64 {
@@ -141,6 +178,16 @@ impl fmt::Debug for PooledConnection {
         f.debug_struct("PooledConnection").finish_non_exhaustive()
     }
 }
+
+fn refusal(value: &Value) -> Option<&str> {
+    match value {
+        Value::ServerError(error) => Some(error.code()),
+        _ => None,
+    }
+}
+
+/// Codes of answers that a primary never gives.
+const OF_REPLICAS: [&str; 2] = ["READONLY", "MASTERDOWN"];
 
 /// An error that is none of Redis' own.
 fn failed(why: impl fmt::Display) -> BackplaneError {

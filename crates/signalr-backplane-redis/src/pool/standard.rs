@@ -37,15 +37,18 @@ impl Standard {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) async fn get(&self) -> Result<deadpool_redis::Connection, BackplaneError> {
-        let (address, pool) = self.current().await?;
-        match pool.get().await {
-            // Replaced in between.
-            Err(PoolError::Closed) => {
-                let (address, pool) = self.current().await?;
-                pool.get().await.map_err(|error| self.explain(&address, error))
-            }
-            got => got.map_err(|error| self.explain(&address, error)),
+    /// A connection, and where it leads.
+    pub(super) async fn get(&self) -> Result<(deadpool_redis::Connection, Address), BackplaneError> {
+        let (mut address, pool) = self.current().await?;
+        let mut got = pool.get().await;
+        // Replaced in between.
+        if matches!(got, Err(PoolError::Closed)) {
+            let (newer, pool) = self.current().await?;
+            (address, got) = (newer, pool.get().await);
+        }
+        match got {
+            Ok(conn) => Ok((conn, address)),
+            Err(error) => Err(self.explain(&address, error)),
         }
     }
 

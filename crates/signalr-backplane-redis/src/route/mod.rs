@@ -124,6 +124,18 @@ impl Route {
         unavailable("the primary has moved")
     }
 
+    /// The server at this address has answered as only a replica does: both connections leave it and look for the primary.
+    /// Without effect where there is nobody else to look for.
+    pub(crate) fn doubt(&self, address: &Address) {
+        self.known.send_if_modified(|known| {
+            let is_believed = self.check.asks() && known.address.as_ref() == Some(address);
+            if is_believed {
+                known.address = None;
+            }
+            is_believed
+        });
+    }
+
     /// Watches for moves; never ends.
     pub(crate) async fn watch(&self) {
         self.resolver.watch(&self.known).await;
