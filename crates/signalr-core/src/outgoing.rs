@@ -7,7 +7,7 @@ use crate::backplane::Payloads;
 use crate::connection::Connection;
 use crate::framing::FramingId;
 use bytes::Bytes;
-use signalr_protocol::{ArgumentList, Compression, EncodeError, HubProtocol, Protocol};
+use signalr_protocol::{ArgumentList, Compression, EncodeError, HubProtocol, PayloadStyle, Protocol};
 use std::sync::Arc;
 
 /// The protocols that a hub offers, with their settings.
@@ -31,6 +31,14 @@ impl ProtocolSet {
             set.protocols[kind.index()] = Some(HubProtocol::new(*kind).with_compression(compression));
         }
         set
+    }
+
+    /// Sets the form of one protocol's payloads. Default: as serde has it.
+    #[must_use]
+    pub fn with_style(mut self, kind: Protocol, style: PayloadStyle) -> Self {
+        let slot = &mut self.protocols[kind.index()];
+        *slot = slot.map(|protocol| protocol.with_style(style));
+        self
     }
 
     /// The protocol with its settings, if it is offered.

@@ -7,7 +7,7 @@ use crate::error::{HubError, HubResult};
 use serde::de::DeserializeOwned;
 use signalr_core::{ConnectionId, HubLifetimeManager, InvokeError, RawResult, SendError, Target};
 use signalr_protocol::values::dotnet_name;
-use signalr_protocol::{ArgumentList, Payload};
+use signalr_protocol::{ArgumentList, HubProtocol, Payload};
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -76,7 +76,7 @@ impl SingleClient {
             }
         }
         let result = self.manager.invoke(&self.id, method, &arguments).await.map_err(invoke_error)?;
-        read_result(&result)
+        read_result(&self.manager, &result)
     }
 }
 
@@ -97,7 +97,7 @@ fn invoke_error(error: InvokeError) -> HubError {
     }
 }
 
-fn read_result<R: DeserializeOwned>(result: &RawResult) -> HubResult<R> {
+fn read_result<R: DeserializeOwned>(manager: &HubLifetimeManager, result: &RawResult) -> HubResult<R> {
     if let Some(error) = &result.error {
         return Err(HubError::new(error.clone()));
     }
@@ -105,7 +105,8 @@ fn read_result<R: DeserializeOwned>(result: &RawResult) -> HubResult<R> {
         let text = "Exception of type 'Microsoft.AspNetCore.SignalR.HubException' was thrown.";
         return Err(HubError::new(text));
     };
-    Payload::new(result.protocol, value).decode().map_err(|error| {
+    let style = manager.options().protocols.get(result.protocol).map(HubProtocol::style).unwrap_or_default();
+    Payload::new(result.protocol, value).with_style(style).decode().map_err(|error| {
         let name = dotnet_name::<R>();
         HubError::new(format!("Error trying to deserialize result to {name}. {}", error.text))
     })

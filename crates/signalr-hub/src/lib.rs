@@ -46,7 +46,7 @@ pub use error::{HubError, HubResult};
 pub use filter::{HubCall, HubFilter, HubValue, Next, NextConnected, NextDisconnected};
 pub use groups::{CallerGroups, Groups};
 pub use hub_context::{HubContext, HubHandle};
-pub use options::{HubOptions, UserIdProvider};
+pub use options::{HubOptionError, HubOptions, UserIdProvider};
 pub use policy::PolicyRef;
 pub use signalr_core::{Caller, Policy, authenticated};
 pub use stream::StreamSink;

@@ -4,7 +4,8 @@
 
 use crate::error::{BindError, EncodeError};
 use crate::payload::Arguments;
-use crate::protocol::{Compression, Protocol};
+use crate::protocol::Protocol;
+use crate::style::PayloadForm;
 use crate::{json, msgpack};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -53,10 +54,12 @@ impl<'a> ArgumentReader<'a> {
         if let Some(fault) = arguments.fault() {
             return Err(BindError::other(fault));
         }
-        let span = arguments.bytes();
+        let (span, style) = (arguments.bytes(), arguments.style());
         Ok(Self(match arguments.protocol() {
-            Protocol::Json => Format::Json(json::ArgumentReader::new(span, expected)?),
-            Protocol::MessagePack => Format::MessagePack(msgpack::ArgumentReader::new(span, expected)?),
+            Protocol::Json => Format::Json(json::ArgumentReader::new(span, style, expected)?),
+            Protocol::MessagePack => {
+                Format::MessagePack(msgpack::ArgumentReader::new(span, style, expected)?)
+            }
         }))
     }
 
@@ -89,13 +92,13 @@ pub struct DynamicArguments<T>(pub Vec<T>);
 pub struct PayloadWriter<'a> {
     out: &'a mut Vec<u8>,
     protocol: Protocol,
-    compression: Compression,
+    form: PayloadForm,
     written: usize,
 }
 
 impl<'a> PayloadWriter<'a> {
-    pub(crate) fn new(out: &'a mut Vec<u8>, protocol: Protocol, compression: Compression) -> Self {
-        Self { out, protocol, compression, written: 0 }
+    pub(crate) fn new(out: &'a mut Vec<u8>, protocol: Protocol, form: PayloadForm) -> Self {
+        Self { out, protocol, form, written: 0 }
     }
 
     /// How many values have been written.
@@ -116,9 +119,9 @@ impl<'a> PayloadWriter<'a> {
                 if position > 0 {
                     self.out.push(b',');
                 }
-                json::write_value(self.out, value)
+                json::write_value(self.out, self.form.style, value)
             }
-            Protocol::MessagePack => msgpack::write_value(self.out, self.compression, value),
+            Protocol::MessagePack => msgpack::write_value(self.out, self.form, value),
         }
     }
 }

@@ -37,6 +37,8 @@ pub mod negotiate;
 mod payload;
 mod protocol;
 pub mod sse;
+mod style;
+mod styled;
 pub mod values;
 
 pub use arguments::{ArgumentList, ArgumentReader, DynamicArguments, FromArguments, PayloadWriter};
@@ -44,3 +46,4 @@ pub use error::{BindError, EncodeError, ProtocolError, ProtocolErrorKind};
 pub use message::{Headers, Invocation, Message};
 pub use payload::{Arguments, OwnedArguments, Payload};
 pub use protocol::{Compression, HubProtocol, InvocationParts, Protocol, TransferFormat};
+pub use style::{EnumStyle, NamingPolicy, PayloadStyle};

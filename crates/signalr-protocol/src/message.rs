@@ -4,6 +4,7 @@
 
 use crate::error::ProtocolError;
 use crate::payload::{Arguments, Payload};
+use crate::style::PayloadStyle;
 use std::borrow::Cow;
 
 /// One parsed hub message.
@@ -66,6 +67,20 @@ pub enum Message<'a> {
         /// The type.
         kind: i64,
     },
+}
+
+impl Message<'_> {
+    /// Sets the form in which its payload will be read.
+    pub(crate) fn set_style(&mut self, style: PayloadStyle) {
+        match self {
+            Self::Invocation(call) | Self::StreamInvocation(call) => {
+                call.arguments = call.arguments.with_style(style);
+            }
+            Self::StreamItem { item, .. } => *item = item.with_style(style),
+            Self::Completion { result: Some(result), .. } => *result = result.with_style(style),
+            _ => {}
+        }
+    }
 }
 
 /// The body of types 1 and 4.

@@ -5,7 +5,8 @@
 use crate::arguments::ArgumentList;
 use crate::error::{BindError, EncodeError, ProtocolError};
 use crate::message::Message;
-use crate::protocol::{Compression, InvocationParts};
+use crate::protocol::InvocationParts;
+use crate::style::{PayloadForm, PayloadStyle};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -17,7 +18,7 @@ pub(crate) struct ArgumentReader<'a> {
 }
 
 impl<'a> ArgumentReader<'a> {
-    pub(crate) fn new(_span: &'a [u8], _expected: usize) -> Result<Self, BindError> {
+    pub(crate) fn new(_span: &'a [u8], _style: PayloadStyle, _expected: usize) -> Result<Self, BindError> {
         Err(BindError::other(OFF))
     }
 
@@ -40,7 +41,7 @@ pub(crate) fn parse(_body: &[u8]) -> Result<Message<'_>, ProtocolError> {
 
 pub(crate) fn write_invocation(
     _out: &mut Vec<u8>,
-    _compression: Compression,
+    _form: PayloadForm,
     _parts: &InvocationParts<'_>,
     _arguments: &dyn ArgumentList,
 ) -> Result<(), EncodeError> {
@@ -49,7 +50,7 @@ pub(crate) fn write_invocation(
 
 pub(crate) fn write_stream_item<T: Serialize + ?Sized>(
     _out: &mut Vec<u8>,
-    _compression: Compression,
+    _form: PayloadForm,
     _invocation_id: &str,
     _item: &T,
 ) -> Result<(), EncodeError> {
@@ -58,7 +59,7 @@ pub(crate) fn write_stream_item<T: Serialize + ?Sized>(
 
 pub(crate) fn write_completion_result<T: Serialize + ?Sized>(
     _out: &mut Vec<u8>,
-    _compression: Compression,
+    _form: PayloadForm,
     _invocation_id: &str,
     _result: &T,
 ) -> Result<(), EncodeError> {
@@ -83,7 +84,7 @@ pub(crate) fn write_message(_out: &mut Vec<u8>, _message: &Message<'_>) {}
 
 pub(crate) fn write_value<T: Serialize + ?Sized>(
     _out: &mut Vec<u8>,
-    _compression: Compression,
+    _form: PayloadForm,
     _value: &T,
 ) -> Result<(), EncodeError> {
     Err(off())
@@ -91,13 +92,13 @@ pub(crate) fn write_value<T: Serialize + ?Sized>(
 
 pub(crate) fn write_arguments(
     _out: &mut Vec<u8>,
-    _compression: Compression,
+    _form: PayloadForm,
     _arguments: &dyn ArgumentList,
 ) -> Result<(), EncodeError> {
     Err(off())
 }
 
-pub(crate) fn decode_value<T: DeserializeOwned>(_span: &[u8]) -> Result<T, BindError> {
+pub(crate) fn decode_value<T: DeserializeOwned>(_span: &[u8], _style: PayloadStyle) -> Result<T, BindError> {
     Err(BindError::other(OFF))
 }
 

@@ -6,6 +6,7 @@
 use crate::arguments::{ArgumentReader, FromArguments};
 use crate::error::{BindError, ProtocolError};
 use crate::protocol::Protocol;
+use crate::style::PayloadStyle;
 use crate::{json, msgpack};
 use serde::de::DeserializeOwned;
 
@@ -13,6 +14,7 @@ use serde::de::DeserializeOwned;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Payload<'a> {
     protocol: Protocol,
+    style: PayloadStyle,
     span: &'a [u8],
 }
 
@@ -20,6 +22,7 @@ pub struct Payload<'a> {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Arguments<'a> {
     protocol: Protocol,
+    style: PayloadStyle,
     span: &'a [u8],
     /// What the same property said before, in a message that says it more than once: the reference binds it too.
     earlier: Option<&'a [u8]>,
@@ -30,6 +33,7 @@ pub struct Arguments<'a> {
 #[derive(Debug, Clone)]
 pub struct OwnedArguments {
     protocol: Protocol,
+    style: PayloadStyle,
     span: Box<[u8]>,
     earlier: Option<Box<[u8]>>,
     fault: Option<&'static str>,
@@ -38,7 +42,16 @@ pub struct OwnedArguments {
 impl<'a> Payload<'a> {
     /// A span that holds exactly one value of the protocol's format.
     pub const fn new(protocol: Protocol, span: &'a [u8]) -> Self {
-        Self { protocol, span }
+        Self { protocol, style: PayloadStyle::SERDE, span }
+    }
+
+    /// Sets the form of what is read. Default: as serde has it; what [`HubProtocol::parse`] gives has the protocol's.
+    ///
+    /// [`HubProtocol::parse`]: crate::HubProtocol::parse
+    #[must_use]
+    pub const fn with_style(mut self, style: PayloadStyle) -> Self {
+        self.style = style;
+        self
     }
 
     /// The format of the bytes.
@@ -70,8 +83,8 @@ impl<'a> Payload<'a> {
     /// The value does not fit the type.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, BindError> {
         match self.protocol {
-            Protocol::Json => json::decode_value(self.span),
-            Protocol::MessagePack => msgpack::decode_value(self.span),
+            Protocol::Json => json::decode_value(self.span, self.style),
+            Protocol::MessagePack => msgpack::decode_value(self.span, self.style),
         }
     }
 }
@@ -79,7 +92,7 @@ impl<'a> Payload<'a> {
 impl<'a> Arguments<'a> {
     /// A span that holds exactly one array of the protocol's format.
     pub const fn new(protocol: Protocol, span: &'a [u8]) -> Self {
-        Self { protocol, span, earlier: None, fault: None }
+        Self { protocol, style: PayloadStyle::SERDE, span, earlier: None, fault: None }
     }
 
     pub(crate) const fn with_earlier(mut self, earlier: Option<&'a [u8]>) -> Self {
@@ -87,9 +100,20 @@ impl<'a> Arguments<'a> {
         self
     }
 
+    /// Sets the form of what is read; see [`Payload::with_style`].
+    #[must_use]
+    pub const fn with_style(mut self, style: PayloadStyle) -> Self {
+        self.style = style;
+        self
+    }
+
+    pub(crate) const fn style(&self) -> PayloadStyle {
+        self.style
+    }
+
     /// Arguments that cannot be bound, with the reason (MessagePack: no array where the arguments should be).
     pub const fn broken(protocol: Protocol, fault: &'static str) -> Self {
-        Self { protocol, span: &[], earlier: None, fault: Some(fault) }
+        Self { protocol, style: PayloadStyle::SERDE, span: &[], earlier: None, fault: Some(fault) }
     }
 
     /// The format of the bytes.
@@ -113,7 +137,7 @@ impl<'a> Arguments<'a> {
     /// Their number or one of their types does not fit; the text is the reference's (B-4.3).
     pub fn decode<T: FromArguments>(&self) -> Result<T, BindError> {
         if let Some(earlier) = self.earlier {
-            T::from_arguments(Arguments::new(self.protocol, earlier))?;
+            T::from_arguments(Arguments::new(self.protocol, earlier).with_style(self.style))?;
         }
         T::from_arguments(*self)
     }
@@ -134,7 +158,7 @@ impl<'a> Arguments<'a> {
             reader.finish().map(|()| values)
         };
         if let Some(earlier) = self.earlier {
-            once(Arguments::new(self.protocol, earlier))?;
+            once(Arguments::new(self.protocol, earlier).with_style(self.style))?;
         }
         once(*self)
     }
@@ -143,6 +167,7 @@ impl<'a> Arguments<'a> {
     pub fn to_owned(&self) -> OwnedArguments {
         OwnedArguments {
             protocol: self.protocol,
+            style: self.style,
             span: self.span.into(),
             earlier: self.earlier.map(Into::into),
             fault: self.fault,
@@ -155,6 +180,7 @@ impl OwnedArguments {
     pub fn as_arguments(&self) -> Arguments<'_> {
         Arguments {
             protocol: self.protocol,
+            style: self.style,
             span: &self.span,
             earlier: self.earlier.as_deref(),
             fault: self.fault,

@@ -6,6 +6,7 @@ use crate::arguments::ArgumentList;
 use crate::error::{EncodeError, ProtocolError};
 use crate::message::{Headers, Message};
 use crate::payload::Payload;
+use crate::style::{PayloadForm, PayloadStyle};
 use crate::{json, msgpack};
 use serde::Serialize;
 use std::borrow::Cow;
@@ -88,24 +89,43 @@ pub enum Compression {
     Lz4Block,
 }
 
+impl Compression {
+    /// Whether this build can write it: LZ4 needs the feature `lz4`.
+    pub const fn is_available(self) -> bool {
+        matches!(self, Self::None) || cfg!(feature = "lz4")
+    }
+}
+
 /// A protocol with its settings: splits, parses and writes messages. Small and `Copy`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HubProtocol {
     kind: Protocol,
-    compression: Compression,
+    form: PayloadForm,
 }
 
 impl HubProtocol {
     /// The protocol with default settings.
     pub const fn new(kind: Protocol) -> Self {
-        Self { kind, compression: Compression::None }
+        Self { kind, form: PayloadForm { compression: Compression::None, style: PayloadStyle::SERDE } }
     }
 
     /// Sets how payloads are compressed when written; only MessagePack looks at it.
     #[must_use]
     pub const fn with_compression(mut self, compression: Compression) -> Self {
-        self.compression = compression;
+        self.form.compression = compression;
         self
+    }
+
+    /// Sets the form of payloads, read and written. Default: as serde has it.
+    #[must_use]
+    pub const fn with_style(mut self, style: PayloadStyle) -> Self {
+        self.form.style = style;
+        self
+    }
+
+    /// The form of payloads.
+    pub const fn style(self) -> PayloadStyle {
+        self.form.style
     }
 
     /// Which protocol this is.
@@ -115,7 +135,7 @@ impl HubProtocol {
 
     /// How payloads are compressed when written.
     pub const fn compression(self) -> Compression {
-        self.compression
+        self.form.compression
     }
 
     /// Finds the first whole message in `input`: its body, without framing, and how many bytes it takes together
@@ -135,10 +155,14 @@ impl HubProtocol {
     /// # Errors
     /// The peer broke the protocol; the connection must be closed with the error's text.
     pub fn parse<'a>(&self, body: &'a [u8]) -> Result<Message<'a>, ProtocolError> {
-        match self.kind {
+        let mut message = match self.kind {
             Protocol::Json => json::parse(body),
             Protocol::MessagePack => msgpack::parse(body),
+        }?;
+        if self.form.style != PayloadStyle::SERDE {
+            message.set_style(self.form.style);
         }
+        Ok(message)
     }
 
     /// Appends an Invocation. `invocation_id` is given only when the peer is to answer.
@@ -181,8 +205,8 @@ impl HubProtocol {
         arguments: &dyn ArgumentList,
     ) -> Result<(), EncodeError> {
         undo_on_error(out, |out| match self.kind {
-            Protocol::Json => json::write_invocation(out, parts, arguments),
-            Protocol::MessagePack => msgpack::write_invocation(out, self.compression, parts, arguments),
+            Protocol::Json => json::write_invocation(out, self.form.style, parts, arguments),
+            Protocol::MessagePack => msgpack::write_invocation(out, self.form, parts, arguments),
         })
     }
 
@@ -197,8 +221,8 @@ impl HubProtocol {
         item: &T,
     ) -> Result<(), EncodeError> {
         undo_on_error(out, |out| match self.kind {
-            Protocol::Json => json::write_stream_item(out, invocation_id, item),
-            Protocol::MessagePack => msgpack::write_stream_item(out, self.compression, invocation_id, item),
+            Protocol::Json => json::write_stream_item(out, self.form.style, invocation_id, item),
+            Protocol::MessagePack => msgpack::write_stream_item(out, self.form, invocation_id, item),
         })
     }
 
@@ -213,10 +237,8 @@ impl HubProtocol {
         result: &T,
     ) -> Result<(), EncodeError> {
         undo_on_error(out, |out| match self.kind {
-            Protocol::Json => json::write_completion_result(out, invocation_id, result),
-            Protocol::MessagePack => {
-                msgpack::write_completion_result(out, self.compression, invocation_id, result)
-            }
+            Protocol::Json => json::write_completion_result(out, self.form.style, invocation_id, result),
+            Protocol::MessagePack => msgpack::write_completion_result(out, self.form, invocation_id, result),
         })
     }
 
@@ -322,8 +344,8 @@ impl HubProtocol {
         value: &T,
     ) -> Result<(), EncodeError> {
         undo_on_error(out, |out| match self.kind {
-            Protocol::Json => json::write_value(out, value),
-            Protocol::MessagePack => msgpack::write_value(out, self.compression, value),
+            Protocol::Json => json::write_value(out, self.form.style, value),
+            Protocol::MessagePack => msgpack::write_value(out, self.form, value),
         })
     }
 
@@ -337,8 +359,8 @@ impl HubProtocol {
         arguments: &dyn ArgumentList,
     ) -> Result<(), EncodeError> {
         undo_on_error(out, |out| match self.kind {
-            Protocol::Json => json::write_arguments(out, arguments),
-            Protocol::MessagePack => msgpack::write_arguments(out, self.compression, arguments),
+            Protocol::Json => json::write_arguments(out, self.form.style, arguments),
+            Protocol::MessagePack => msgpack::write_arguments(out, self.form, arguments),
         })
     }
 }

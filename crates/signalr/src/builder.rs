@@ -248,6 +248,9 @@ fn add_hub(
     if let Some(method) = definition.duplicate_method() {
         return Err(ConfigError::MethodTwice { hub: name, method: method.to_owned() });
     }
+    if let Err(source) = options.check() {
+        return Err(ConfigError::HubOption { hub: name, source });
+    }
     if let Some(method) = definition.guarded_nothing() {
         return Err(ConfigError::PolicyWithoutMethod { hub: name, method: method.to_owned() });
     }

@@ -3,6 +3,7 @@
 //! Owns the errors of the builder. Each says what to change; none appears while a server runs.
 
 use signalr_core::BackplaneError;
+use signalr_hub::HubOptionError;
 use signalr_transport::EndpointOptionError;
 
 /// The result of a program's `main`, or of anything else that only reports errors. Every error converts into it.
@@ -66,6 +67,14 @@ pub enum ConfigError {
         hub: String,
         /// The second of the two.
         method: String,
+    },
+    /// A setting of a hub that cannot work.
+    #[error("the options of hub {hub:?}: {source}")]
+    HubOption {
+        /// The hub's wire name.
+        hub: String,
+        /// What is wrong.
+        source: HubOptionError,
     },
     /// A policy for a method that the hub does not have.
     #[error(

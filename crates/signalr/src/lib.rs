@@ -121,11 +121,13 @@ pub use signalr_core::{
 };
 pub use signalr_hub::{
     CallerClients, CallerGroups, ClientProxy, ClientStream, Context, Groups, Hub, HubBuilder, HubCall,
-    HubClients, HubContext, HubDefinition, HubError, HubFilter, HubHandle, HubOptions, HubResult, HubValue,
-    Items, Next, NextConnected, NextDisconnected, PolicyRef, SingleClient, StreamSink, TypedCallerClients,
-    TypedClient, TypedClients,
+    HubClients, HubContext, HubDefinition, HubError, HubFilter, HubHandle, HubOptionError, HubOptions,
+    HubResult, HubValue, Items, Next, NextConnected, NextDisconnected, PolicyRef, SingleClient, StreamSink,
+    TypedCallerClients, TypedClient, TypedClients,
 };
-pub use signalr_protocol::{ArgumentList, Compression, DynamicArguments, Protocol, values};
+pub use signalr_protocol::{
+    ArgumentList, Compression, DynamicArguments, EnumStyle, NamingPolicy, PayloadStyle, Protocol, values,
+};
 pub use signalr_transport::{
     Authenticate, Authentication, Denied, EndpointOptionError, EndpointOptions, bearer_token,
 };

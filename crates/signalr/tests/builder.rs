@@ -241,3 +241,10 @@ async fn policies_that_cannot_work_are_refused() {
     let text = config_error(typo).await.to_string();
     assert!(text.starts_with(r#"hub "X" has no method "Typo""#), "{text}");
 }
+
+#[tokio::test]
+async fn options_that_cannot_work_are_refused() {
+    let builder = SignalR::builder().hub_with("/a", named("A"), |options, _| options.protocols.clear());
+    let text = config_error(builder).await.to_string();
+    assert!(text.starts_with(r#"the options of hub "A": protocols is empty"#), "{text}");
+}

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use signalr_hub::{ClientProxy, HubContext, HubError, HubResult, SingleClient};
-use signalr_protocol::DynamicArguments;
+use signalr_protocol::{DynamicArguments, HubProtocol, NamingPolicy, PayloadStyle, Protocol};
 use tokio::sync::watch;
 use warp::filters::BoxedFilter;
 use warp::http::header::HeaderValue;
@@ -141,7 +141,11 @@ async fn ask(client: &SingleClient, body: &Value) -> HubResult<Value> {
         body: &Value,
     ) -> HubResult<Value> {
         let result: R = client.invoke(&text(body, "method")?, DynamicArguments(values(body)?)).await?;
-        Ok(serde_json::to_value(result)?)
+        // As the reference's serialiser without settings: names as declared.
+        let style = PayloadStyle::dotnet(Protocol::Json).names(NamingPolicy::PascalCase);
+        let mut out = Vec::new();
+        HubProtocol::new(Protocol::Json).with_style(style).write_value(&mut out, &result)?;
+        Ok(serde_json::from_slice(&out)?)
     }
     match body["type"].as_str().unwrap_or("object") {
         "int" => typed::<i32>(client, body).await,

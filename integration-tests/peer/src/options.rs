@@ -22,7 +22,7 @@ const KNOWN: &[(&str, &str, &str)] = &[
     ("redis-key", "FILE", "its key, as PEM"),
     ("prefix", "TEXT", "prefix of Redis channels"),
     ("protocols", "LIST", "json,messagepack: protocols in order of registration"),
-    ("json-names", "KIND", "camel (default) or declared: names of Everything's members"),
+    ("json-names", "KIND", "HubOptions::json_payloads: camel (default) or declared names"),
     ("lz4", "", "MessagePack with Lz4BlockArray"),
     ("detailed-errors", "", "HubOptions::detailed_errors"),
     ("handshake-timeout-ms", "N", "HubOptions::handshake_timeout"),

@@ -12,7 +12,7 @@ use anyhow::{Result, anyhow};
 use futures_util::future::try_join_all;
 use signalr_core::{ConnectInfo, RequestHead, TransportKind, User};
 use signalr_hub::{HubContext, HubEndpoint, HubOptions};
-use signalr_protocol::Compression;
+use signalr_protocol::{Compression, NamingPolicy};
 use signalr_transport::{Denied, EndpointOptions, Server, bearer_token};
 use signalr_warp::Serving;
 use tokio::sync::watch;
@@ -32,7 +32,6 @@ pub(crate) async fn run(options: ServeOptions) -> Result<()> {
     if let Some(name) = &options.name {
         hubs::set_server_name(name.clone());
     }
-    hubs::set_declared_names(options.has_declared_names);
     let (stop, stopped) = watch::channel(false);
     let tokens = Arc::new(Tokens::new(options.token_life)?);
     let mut hubs = Vec::new();
@@ -92,7 +91,11 @@ fn bare_server(
     suite: Server,
     joining: &mut Vec<Arc<HubEndpoint>>,
 ) -> (Server, HubContext<hubs::ScaleHub>) {
-    let plain = hub_options(options, false);
+    let mut plain = hub_options(options, false);
+    plain.dotnet_payloads();
+    if options.has_declared_names {
+        plain.json_payloads = plain.json_payloads.names(NamingPolicy::PascalCase);
+    }
     let scale = HubEndpoint::new(hubs::ScaleHub, plain.clone());
     let context = scale.context();
     let mut builder = Server::builder();

@@ -6,6 +6,7 @@
 use crate::error::BindError;
 use crate::message::Message;
 use crate::msgpack::{ArgumentReader, check_value, decode_value, parse, split, write_message};
+use crate::style::PayloadStyle;
 use crate::values::{Binary, OffsetDate, Timestamp};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use std::collections::{BTreeMap, HashMap};
@@ -57,12 +58,12 @@ pub fn msgpack_arguments(array: &[u8]) {
     let _ = arguments::<Vec<Binary>>(array);
     let _ = arguments::<HashMap<String, Vec<Timestamp>>>(array);
     let _ = arguments::<BTreeMap<u32, Option<OffsetDate>>>(array);
-    let _ = decode_value::<Tree>(array);
+    let _ = decode_value::<Tree>(array, PayloadStyle::SERDE);
 }
 
 fn arguments<T: DeserializeOwned>(array: &[u8]) -> Result<(), BindError> {
     for count in 0..4 {
-        let Ok(mut reader) = ArgumentReader::new(array, count) else { continue };
+        let Ok(mut reader) = ArgumentReader::new(array, PayloadStyle::SERDE, count) else { continue };
         for _ in 0..count {
             reader.next::<T>()?;
         }
@@ -132,5 +133,5 @@ pub fn lz4_decode(value: &[u8]) {
             assert_eq!(lz4::expand_if_compressed(&compressed), Some(Ok(plain.clone())));
         }
     }
-    let _ = decode_value::<serde_json::Value>(value);
+    let _ = decode_value::<serde_json::Value>(value, PayloadStyle::SERDE);
 }

@@ -6,6 +6,7 @@
 use super::de::Deserializer;
 use super::decode_error::DecodeError;
 use super::keys::MapKey;
+use crate::style::NamingPolicy;
 use serde::de::{self, DeserializeSeed};
 use std::borrow::Cow;
 
@@ -76,7 +77,8 @@ impl<'de> de::MapAccess<'de> for &mut Members<'_, 'de> {
             self.ended = true;
             return Ok(None);
         };
-        seed.deserialize(MapKey::new(field_name(name.to_str()?, self.fields))).map(Some)
+        let names = self.parent.style.names;
+        seed.deserialize(MapKey::new(field_name(name.to_str()?, self.fields, names))).map(Some)
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, DecodeError> {
@@ -85,7 +87,15 @@ impl<'de> de::MapAccess<'de> for &mut Members<'_, 'de> {
 }
 
 /// The struct's own spelling of a member's name, if it has such a member.
-fn field_name<'de>(name: Cow<'de, str>, fields: &'static [&'static str]) -> Cow<'de, str> {
+fn field_name<'de>(
+    name: Cow<'de, str>,
+    fields: &'static [&'static str],
+    names: NamingPolicy,
+) -> Cow<'de, str> {
+    if names != NamingPolicy::AsSerde {
+        let field = fields.iter().find(|field| names.of_member(field).eq_ignore_ascii_case(&name));
+        return field.map_or(name, |field| Cow::Borrowed(*field));
+    }
     if fields.contains(&&*name) {
         return name;
     }

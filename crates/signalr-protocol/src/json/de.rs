@@ -9,6 +9,9 @@ use super::access::{Items, Members};
 use super::decode_error::DecodeError;
 use super::keys::EnumKey;
 use super::scan::{MAX_DEPTH, Malformed, Scanner, TextFault, Token};
+use crate::style::{EnumStyle, PayloadStyle};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::de::{self, Visitor};
 use std::borrow::Cow;
 
@@ -22,14 +25,15 @@ const RAW_VALUE: &str = "$serde_json::private::RawValue";
 pub(crate) struct Deserializer<'de> {
     scanner: Scanner<'de>,
     depth: u32,
+    pub(super) style: PayloadStyle,
 }
 
 impl<'de> Deserializer<'de> {
     #[inline]
-    pub(crate) fn new(span: &'de [u8]) -> Self {
+    pub(crate) fn new(span: &'de [u8], style: PayloadStyle) -> Self {
         let mut scanner = Scanner::new(span);
         scanner.skip_white_space();
-        Self { scanner, depth: OUTER_DEPTH }
+        Self { scanner, depth: OUTER_DEPTH, style }
     }
 
     /// Takes the `[` of an argument array.
@@ -218,7 +222,14 @@ impl<'de> de::Deserializer<'de> for &mut Deserializer<'de> {
     }
 
     fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        if self.scanner.peek() == Some(b'[') { self.array(visitor) } else { self.deserialize_str(visitor) }
+        if self.scanner.peek() == Some(b'[') {
+            return self.array(visitor);
+        }
+        if self.style.base64_bytes && self.scanner.peek() == Some(b'"') {
+            let bytes = STANDARD.decode(self.string()?.as_bytes());
+            return visitor.visit_byte_buf(bytes.map_err(|_| DecodeError::text("not base64 with padding"))?);
+        }
+        self.deserialize_str(visitor)
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
@@ -275,6 +286,10 @@ impl<'de> de::Deserializer<'de> for &mut Deserializer<'de> {
     ) -> Result<V::Value, DecodeError> {
         match self.scanner.token()? {
             Token::String => visitor.visit_enum(de::value::CowStrDeserializer::new(self.string()?)),
+            Token::Number if self.style.enums == EnumStyle::Number => {
+                let index = self.number()?.parse(&visitor)?;
+                visitor.visit_enum(de::value::U32Deserializer::new(index))
+            }
             Token::Object => {
                 self.enter()?;
                 let value = visitor.visit_enum(EnumKey::new(self))?;
@@ -333,6 +348,7 @@ impl<'de> de::Deserializer<'de> for &mut Deserializer<'de> {
 #[cfg(test)]
 mod tests {
     use crate::json::decode_value;
+    use crate::style::PayloadStyle;
     use serde::Deserialize;
     use std::collections::BTreeMap;
 
@@ -353,7 +369,7 @@ mod tests {
     }
 
     fn read<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {
-        decode_value(text.as_bytes()).ok()
+        decode_value(text.as_bytes(), PayloadStyle::SERDE).ok()
     }
 
     #[test]

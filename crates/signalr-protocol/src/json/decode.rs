@@ -6,11 +6,12 @@
 use super::de::Deserializer;
 use super::scan::{Malformed, Scanner};
 use crate::error::{BindError, ProtocolError};
+use crate::style::PayloadStyle;
 use serde::de::DeserializeOwned;
 
 /// Reads one value.
-pub(crate) fn decode_value<T: DeserializeOwned>(span: &[u8]) -> Result<T, BindError> {
-    let mut deserializer = Deserializer::new(span);
+pub(crate) fn decode_value<T: DeserializeOwned>(span: &[u8], style: PayloadStyle) -> Result<T, BindError> {
+    let mut deserializer = Deserializer::new(span, style);
     let value = T::deserialize(&mut deserializer).map_err(BindError::conversion)?;
     deserializer.finish().map_err(BindError::conversion)?;
     Ok(value)
@@ -35,8 +36,8 @@ pub(crate) struct ArgumentReader<'a> {
 
 impl<'a> ArgumentReader<'a> {
     #[inline]
-    pub(crate) fn new(span: &'a [u8], expected: usize) -> Result<Self, BindError> {
-        let mut deserializer = Deserializer::new(span);
+    pub(crate) fn new(span: &'a [u8], style: PayloadStyle, expected: usize) -> Result<Self, BindError> {
+        let mut deserializer = Deserializer::new(span, style);
         deserializer.open_array().map_err(BindError::conversion)?;
         Ok(Self { deserializer, first: true, read: 0, expected })
     }

@@ -5,14 +5,25 @@
 
 use super::escape::{write_escape, write_fragment};
 use crate::error::EncodeError;
+use crate::style::PayloadStyle;
+use crate::styled::Styled;
 use serde::Serialize;
 use serde_json::ser::{CharEscape, CompactFormatter, Formatter};
 use std::io::{self, Write};
 
 /// Appends one value.
-pub(crate) fn write_value<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Result<(), EncodeError> {
+pub(crate) fn write_value<T: Serialize + ?Sized>(
+    out: &mut Vec<u8>,
+    style: PayloadStyle,
+    value: &T,
+) -> Result<(), EncodeError> {
     let mut serializer = serde_json::Serializer::with_formatter(Output(out), PayloadFormat);
-    value.serialize(&mut serializer).map_err(|e| EncodeError::new("json", e))
+    if style == PayloadStyle::SERDE {
+        value.serialize(&mut serializer)
+    } else {
+        Styled(value, style).serialize(&mut serializer)
+    }
+    .map_err(|e| EncodeError::new("json", e))
 }
 
 /// The buffer as a writer that the formatter can take apart again.
@@ -122,7 +133,7 @@ mod tests {
 
     fn written<T: Serialize>(value: T) -> String {
         let mut out = Vec::new();
-        write_value(&mut out, &value).unwrap();
+        write_value(&mut out, PayloadStyle::SERDE, &value).unwrap();
         String::from_utf8(out).unwrap()
     }
 

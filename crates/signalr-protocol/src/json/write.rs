@@ -10,47 +10,55 @@ use crate::arguments::{ArgumentList, PayloadWriter};
 use crate::error::EncodeError;
 use crate::framing::text::RECORD_SEPARATOR;
 use crate::message::{Headers, Invocation, Message};
-use crate::protocol::{Compression, InvocationParts, Protocol};
+use crate::protocol::{InvocationParts, Protocol};
+use crate::style::PayloadStyle;
 use serde::Serialize;
 
 pub(crate) fn write_invocation(
     out: &mut Vec<u8>,
+    style: PayloadStyle,
     parts: &InvocationParts<'_>,
     arguments: &dyn ArgumentList,
 ) -> Result<(), EncodeError> {
     begin_invocation(out, parts);
-    write_arguments(out, arguments)?;
+    write_arguments(out, style, arguments)?;
     end_invocation(out, parts);
     Ok(())
 }
 
-pub(crate) fn write_arguments(out: &mut Vec<u8>, arguments: &dyn ArgumentList) -> Result<(), EncodeError> {
+pub(crate) fn write_arguments(
+    out: &mut Vec<u8>,
+    style: PayloadStyle,
+    arguments: &dyn ArgumentList,
+) -> Result<(), EncodeError> {
     out.push(b'[');
-    arguments.write(&mut PayloadWriter::new(out, Protocol::Json, Compression::None))?;
+    arguments.write(&mut PayloadWriter::new(out, Protocol::Json, style.into()))?;
     out.push(b']');
     Ok(())
 }
 
 pub(crate) fn write_stream_item<T: Serialize + ?Sized>(
     out: &mut Vec<u8>,
+    style: PayloadStyle,
     invocation_id: &str,
     item: &T,
 ) -> Result<(), EncodeError> {
     begin(out, b'2', None, Some(invocation_id));
     out.extend_from_slice(b",\"item\":");
-    write_value(out, item)?;
+    write_value(out, style, item)?;
     end(out);
     Ok(())
 }
 
 pub(crate) fn write_completion_result<T: Serialize + ?Sized>(
     out: &mut Vec<u8>,
+    style: PayloadStyle,
     invocation_id: &str,
     result: &T,
 ) -> Result<(), EncodeError> {
     begin(out, b'3', None, Some(invocation_id));
     out.extend_from_slice(b",\"result\":");
-    write_value(out, result)?;
+    write_value(out, style, result)?;
     end(out);
     Ok(())
 }

@@ -2,11 +2,13 @@
 //!
 //! Owns the position inside a container and nothing else; `decode` opens and closes containers and reads the values.
 
-use super::cursor::{Fault, NIL};
+use super::cursor::{Fault, NIL, lossy};
 use super::decode::Decoder;
 use super::decode_error::DecodeError;
-use serde::de::value::{BorrowedBytesDeserializer, I8Deserializer};
+use crate::style::NamingPolicy;
+use serde::de::value::{BorrowedBytesDeserializer, CowStrDeserializer, I8Deserializer};
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor};
+use std::borrow::Cow;
 
 /// The items of an array or the pairs of a map.
 pub(super) struct Items<'a, 'de> {
@@ -15,6 +17,17 @@ pub(super) struct Items<'a, 'de> {
     pub(super) left: usize,
     /// How many the visitor may make room for.
     pub(super) announced: usize,
+    /// The names that serde has for a struct's members; none for anything else.
+    pub(super) fields: &'static [&'static str],
+}
+
+impl<'de> Items<'_, 'de> {
+    /// The next member's name as serde has it: policy names are compared exactly, as in the reference.
+    fn field_name(&mut self, names: NamingPolicy) -> Result<Cow<'de, str>, DecodeError> {
+        let name = lossy(self.decoder.cursor.str_bytes()?);
+        let field = self.fields.iter().find(|field| names.of_member(field) == name);
+        Ok(field.map_or(name, |field| Cow::Borrowed(*field)))
+    }
 }
 
 impl<'de> SeqAccess<'de> for &mut Items<'_, 'de> {
@@ -44,6 +57,10 @@ impl<'de> MapAccess<'de> for &mut Items<'_, 'de> {
             return Ok(None);
         }
         self.left -= 1;
+        let names = self.decoder.style.names;
+        if names != NamingPolicy::AsSerde && !self.fields.is_empty() {
+            return seed.deserialize(CowStrDeserializer::new(self.field_name(names)?)).map(Some);
+        }
         seed.deserialize(&mut *self.decoder).map(Some)
     }
 
@@ -91,10 +108,10 @@ impl<'de> VariantAccess<'de> for Variant<'_, 'de> {
 
     fn struct_variant<V: Visitor<'de>>(
         self,
-        _: &'static [&'static str],
+        fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
-        self.decoder.visit_pairs(visitor)
+        self.decoder.visit_pairs(fields, visitor)
     }
 }
 

@@ -10,28 +10,30 @@ use super::cursor::{Cursor, Fault, Integer, NIL, lossy};
 use super::decode_error::{DecodeError, MAX_DEPTH};
 use super::parse::ARGUMENTS_LENGTH;
 use crate::error::BindError;
+use crate::style::{EnumStyle, PayloadStyle};
 use crate::values::dotnet_name;
-use serde::de::value::{CowStrDeserializer, SeqDeserializer};
+use serde::de::value::{CowStrDeserializer, SeqDeserializer, U32Deserializer};
 use serde::de::{DeserializeOwned, Deserializer, IntoDeserializer, Visitor};
 use std::borrow::Cow;
 
 /// Reads the argument array value by value; the count is checked before the first.
 pub(crate) struct ArgumentReader<'a> {
     cursor: Cursor<'a>,
+    style: PayloadStyle,
 }
 
 impl<'a> ArgumentReader<'a> {
-    pub(crate) fn new(span: &'a [u8], expected: usize) -> Result<Self, BindError> {
+    pub(crate) fn new(span: &'a [u8], style: PayloadStyle, expected: usize) -> Result<Self, BindError> {
         let mut cursor = Cursor::new(span);
         match cursor.array_len() {
-            Ok(provided) if provided == expected => Ok(Self { cursor }),
+            Ok(provided) if provided == expected => Ok(Self { cursor, style }),
             Ok(provided) => Err(BindError::count(provided, expected)),
             Err(_) => Err(BindError::other(ARGUMENTS_LENGTH)),
         }
     }
 
     pub(crate) fn next<T: DeserializeOwned>(&mut self) -> Result<T, BindError> {
-        decode(&mut self.cursor).map_err(BindError::conversion)
+        decode(&mut self.cursor, self.style).map_err(BindError::conversion)
     }
 
     /// Nothing is left: the count was checked at the start.
@@ -41,8 +43,8 @@ impl<'a> ArgumentReader<'a> {
 }
 
 /// Reads one item or result; the error's text is the reference's for a result (B-5.3).
-pub(crate) fn decode_value<T: DeserializeOwned>(span: &[u8]) -> Result<T, BindError> {
-    decode(&mut Cursor::new(span)).map_err(|error| BindError {
+pub(crate) fn decode_value<T: DeserializeOwned>(span: &[u8], style: PayloadStyle) -> Result<T, BindError> {
+    decode(&mut Cursor::new(span), style).map_err(|error| BindError {
         text: format!("Deserializing object of the `{}` type for 'argument' failed.", dotnet_name::<T>())
             .into(),
         detail: Some(error.to_string().into()),
@@ -50,14 +52,14 @@ pub(crate) fn decode_value<T: DeserializeOwned>(span: &[u8]) -> Result<T, BindEr
 }
 
 /// Reads one value at the cursor, decompressed if it is an LZ4 value: only here, never inside of values.
-fn decode<T: DeserializeOwned>(cursor: &mut Cursor<'_>) -> Result<T, DecodeError> {
+fn decode<T: DeserializeOwned>(cursor: &mut Cursor<'_>, style: PayloadStyle) -> Result<T, DecodeError> {
     #[cfg(feature = "lz4")]
     if super::lz4::is_compressed(cursor) {
         let plain =
             super::lz4::expand(cursor.value()?).map_err(|error| DecodeError::text(&error.to_string()))?;
-        return T::deserialize(&mut Decoder::new(Cursor::new(&plain)));
+        return T::deserialize(&mut Decoder::new(Cursor::new(&plain), style));
     }
-    let mut decoder = Decoder::new(*cursor);
+    let mut decoder = Decoder::new(*cursor, style);
     let value = T::deserialize(&mut decoder)?;
     *cursor = decoder.cursor;
     Ok(value)
@@ -72,11 +74,12 @@ pub(super) struct Decoder<'de> {
     wrappers: u16,
     /// How many items may still be announced to visitors, which allocate for them: all together no more than bytes.
     announced: usize,
+    pub(super) style: PayloadStyle,
 }
 
 impl<'de> Decoder<'de> {
-    fn new(cursor: Cursor<'de>) -> Self {
-        Self { cursor, levels: MAX_DEPTH, wrappers: 2 * MAX_DEPTH, announced: cursor.rest().len() }
+    fn new(cursor: Cursor<'de>, style: PayloadStyle) -> Self {
+        Self { cursor, levels: MAX_DEPTH, wrappers: 2 * MAX_DEPTH, announced: cursor.rest().len(), style }
     }
 
     fn visit_text<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, DecodeError> {
@@ -108,24 +111,30 @@ impl<'de> Decoder<'de> {
 
     pub(super) fn visit_array<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, DecodeError> {
         let left = self.cursor.array_len()?;
-        self.nested(left, |items| visitor.visit_seq(items))
+        self.nested(left, &[], |items| visitor.visit_seq(items))
     }
 
-    pub(super) fn visit_pairs<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, DecodeError> {
+    /// A map; of a struct's members `fields` are the names that serde has for them.
+    pub(super) fn visit_pairs<V: Visitor<'de>>(
+        &mut self,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
         let left = self.cursor.map_len()?;
-        self.nested(left, |items| visitor.visit_map(items))
+        self.nested(left, fields, |items| visitor.visit_map(items))
     }
 
     /// Opens an array or a map of so many entries, all of which must be read.
     fn nested<T>(
         &mut self,
         left: usize,
+        fields: &'static [&'static str],
         read: impl FnOnce(&mut Items<'_, 'de>) -> Result<T, DecodeError>,
     ) -> Result<T, DecodeError> {
         self.levels = self.levels.checked_sub(1).ok_or_else(DecodeError::depth)?;
         let announced = left.min(self.announced);
         self.announced -= announced;
-        let mut items = Items { decoder: self, left, announced };
+        let mut items = Items { decoder: self, left, announced, fields };
         let value = read(&mut items)?;
         if items.left > 0 {
             return Err(DecodeError::text("more items than the type takes"));
@@ -154,7 +163,7 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
             0x00..=0x7f | 0xe0..=0xff | 0xcc..=0xd3 => self.visit_integer(visitor),
             0xa0..=0xbf | 0xd9..=0xdb => self.visit_text(visitor),
             0x90..=0x9f | 0xdc | 0xdd => self.visit_array(visitor),
-            0x80..=0x8f | 0xde | 0xdf => self.visit_pairs(visitor),
+            0x80..=0x8f | 0xde | 0xdf => self.visit_pairs(&[], visitor),
             0xca | 0xcb => self.visit_float(visitor),
             0xc4..=0xc6 => visitor.visit_borrowed_bytes(self.cursor.bin()?),
             0xc7..=0xc9 | 0xd4..=0xd8 => self.visit_ext(visitor),
@@ -243,16 +252,16 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        self.visit_pairs(visitor)
+        self.visit_pairs(&[], visitor)
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
-        _: &'static [&'static str],
+        fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
-        self.visit_pairs(visitor)
+        self.visit_pairs(fields, visitor)
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -261,7 +270,13 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
-        if !matches!(self.cursor.peek()?, 0x80..=0x8f | 0xde | 0xdf) {
+        let code = self.cursor.peek()?;
+        if self.style.enums == EnumStyle::Number && matches!(code, 0x00..=0x7f | 0xcc..=0xd3) {
+            let index = self.cursor.integer()?.to_i64().and_then(|index| u32::try_from(index).ok());
+            let index = index.ok_or_else(|| DecodeError::text("no variant has this number"))?;
+            return visitor.visit_enum(U32Deserializer::new(index));
+        }
+        if !matches!(code, 0x80..=0x8f | 0xde | 0xdf) {
             let name: CowStrDeserializer<'_, DecodeError> =
                 lossy(self.cursor.str_bytes()?).into_deserializer();
             return visitor.visit_enum(name);

@@ -9,13 +9,15 @@ use crate::error::EncodeError;
 use crate::framing::binary::Frame;
 use crate::message::{Headers, Invocation, Message};
 use crate::protocol::{Compression, InvocationParts, Protocol};
+use crate::style::{PayloadForm, PayloadStyle};
+use crate::styled::Styled;
 use serde::Serialize;
 use std::borrow::Cow;
 
 /// Types 1 and 4. On an error `out` holds a part of the message; the caller cuts it off.
 pub(crate) fn write_invocation(
     out: &mut Vec<u8>,
-    compression: Compression,
+    form: PayloadForm,
     parts: &InvocationParts<'_>,
     arguments: &dyn ArgumentList,
 ) -> Result<(), EncodeError> {
@@ -24,27 +26,27 @@ pub(crate) fn write_invocation(
     put_headers(out, parts.headers);
     put_optional_str(out, parts.invocation_id.filter(|id| !id.is_empty() || parts.streaming));
     put_str(out, parts.target);
-    write_arguments(out, compression, arguments)?;
+    write_arguments(out, form, arguments)?;
     put_stream_ids(out, parts.stream_ids);
     end(frame, out)
 }
 
 pub(crate) fn write_stream_item<T: Serialize + ?Sized>(
     out: &mut Vec<u8>,
-    compression: Compression,
+    form: PayloadForm,
     invocation_id: &str,
     item: &T,
 ) -> Result<(), EncodeError> {
     let frame = Frame::begin(out);
     out.extend_from_slice(&[0x94, 2, NO_HEADERS]);
     put_str(out, invocation_id);
-    write_value(out, compression, item)?;
+    write_value(out, form, item)?;
     end(frame, out)
 }
 
 pub(crate) fn write_completion_result<T: Serialize + ?Sized>(
     out: &mut Vec<u8>,
-    compression: Compression,
+    form: PayloadForm,
     invocation_id: &str,
     result: &T,
 ) -> Result<(), EncodeError> {
@@ -52,7 +54,7 @@ pub(crate) fn write_completion_result<T: Serialize + ?Sized>(
     out.extend_from_slice(&[0x95, 3, NO_HEADERS]);
     put_str(out, invocation_id);
     out.push(KIND_RESULT);
-    write_value(out, compression, result)?;
+    write_value(out, form, result)?;
     end(frame, out)
 }
 
@@ -146,24 +148,24 @@ pub(crate) fn write_message(out: &mut Vec<u8>, message: &Message<'_>) {
 /// One payload value, compressed if asked for.
 pub(crate) fn write_value<T: Serialize + ?Sized>(
     out: &mut Vec<u8>,
-    compression: Compression,
+    form: PayloadForm,
     value: &T,
 ) -> Result<(), EncodeError> {
-    if compression == Compression::None {
-        return serialize(out, value);
+    if form.compression == Compression::None {
+        return serialize(out, form.style, value);
     }
-    write_compressed(out, compression, value)
+    write_compressed(out, form, value)
 }
 
 /// The argument array alone.
 pub(crate) fn write_arguments(
     out: &mut Vec<u8>,
-    compression: Compression,
+    form: PayloadForm,
     arguments: &dyn ArgumentList,
 ) -> Result<(), EncodeError> {
     let count = arguments.count();
     put_array_len(out, count);
-    let mut writer = PayloadWriter::new(out, Protocol::MessagePack, compression);
+    let mut writer = PayloadWriter::new(out, Protocol::MessagePack, form);
     arguments.write(&mut writer)?;
     if writer.written() == count {
         return Ok(());
@@ -172,20 +174,29 @@ pub(crate) fn write_arguments(
     Err(EncodeError::new(NAME, reason))
 }
 
-fn serialize<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Result<(), EncodeError> {
+fn serialize<T: Serialize + ?Sized>(
+    out: &mut Vec<u8>,
+    style: PayloadStyle,
+    value: &T,
+) -> Result<(), EncodeError> {
     let mut serializer = rmp_serde::Serializer::new(out).with_struct_map();
-    value.serialize(&mut serializer).map_err(|error| EncodeError::new(NAME, error))
+    if style == PayloadStyle::SERDE {
+        value.serialize(&mut serializer)
+    } else {
+        Styled(value, style).serialize(&mut serializer)
+    }
+    .map_err(|error| EncodeError::new(NAME, error))
 }
 
 #[cfg(feature = "lz4")]
 fn write_compressed<T: Serialize + ?Sized>(
     out: &mut Vec<u8>,
-    compression: Compression,
+    form: PayloadForm,
     value: &T,
 ) -> Result<(), EncodeError> {
     let start = out.len();
-    serialize(out, value)?;
-    if let Some(compressed) = super::lz4::compress(&out[start..], compression) {
+    serialize(out, form.style, value)?;
+    if let Some(compressed) = super::lz4::compress(&out[start..], form.compression) {
         out.truncate(start);
         out.extend_from_slice(&compressed);
     }
@@ -195,7 +206,7 @@ fn write_compressed<T: Serialize + ?Sized>(
 #[cfg(not(feature = "lz4"))]
 fn write_compressed<T: Serialize + ?Sized>(
     _: &mut Vec<u8>,
-    _: Compression,
+    _: PayloadForm,
     _: &T,
 ) -> Result<(), EncodeError> {
     Err(EncodeError::new(NAME, "compression needs the feature `lz4` of signalr-protocol"))

@@ -15,10 +15,8 @@
 //! | `decimal` | [`Decimal`] | number, digits kept | string |
 //! | `char` | [`character`] (`char`) | string of one character | integer, UTF-16 unit |
 //!
-//! Not here because serde does it already: an enum of unit variants is written and read by **name**, which is
-//! MessagePack-CSharp's default (System.Text.Json's default is the number: give the .NET enum a
-//! `JsonStringEnumConverter`, or use an integer in Rust). Structs are maps with their field names as declared; .NET
-//! members are usually in Pascal case there: `#[serde(rename_all = "PascalCase")]`, with `alias` for JSON's camel case.
+//! Not here: names of struct members and enums of unit variants. [`PayloadStyle`](crate::PayloadStyle) gives them the form
+//! that ASP.NET Core has in each protocol; without it they are as serde has them, variants by name.
 //! `Uri` and `Version` are strings. Types of other crates choose their form themselves, often text in JSON and something
 //! of their own in MessagePack (`uuid` writes raw bytes, `chrono` text): convert dates and GUIDs to the types here. What one member holds never decides the form of another.
 

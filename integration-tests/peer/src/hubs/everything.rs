@@ -1,113 +1,59 @@
 //! Everything: one member for every kind of value that both protocols write in their own way.
 //!
-//! Owns the .NET forms that no helper module has: names that differ by protocol (camel case in JSON, as declared in
-//! MessagePack), enums as numbers in JSON, dates without a zone.
+//! Owns the .NET forms that no helper module has: dates without a zone, defaults of structs. Names and enums are the
+//! business of the hub's options, which have them as ASP.NET Core does.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::value::RawValue;
 use signalr_protocol::values::{Binary, Decimal, Guid, OffsetDate, TimeSpan, Timestamp, character};
 
-/// Names as declared in JSON too (`--json-names declared`).
-pub(crate) fn set_declared_names(is_declared: bool) {
-    DECLARED_NAMES.store(is_declared, Ordering::Relaxed);
+/// A list of named branches.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Branch {
+    name: Option<String>,
+    leaves: Option<Vec<i32>>,
+    next: Option<Box<Branch>>,
 }
 
-static DECLARED_NAMES: AtomicBool = AtomicBool::new(false);
-
-/// A type with one name per protocol for each member.
-macro_rules! members {
-    ($(#[$doc:meta])* $name:ident, $declared:ident, $camel:ident { $($(#[$attribute:meta])* $field:ident: $kind:ty,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-        #[serde(rename_all = "PascalCase", default)]
-        struct $declared { $($(#[$attribute])* $field: $kind,)* }
-
-        #[derive(Serialize)]
-        #[serde(rename_all = "camelCase")]
-        struct $camel<'a> {
-            #[serde(skip)]
-            _of: std::marker::PhantomData<&'a ()>,
-            $($(#[$attribute])* $field: &'a $kind,)*
-        }
-
-        $(#[$doc])*
-        #[derive(Debug, Clone, Default, PartialEq)]
-        pub(crate) struct $name($declared);
-
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                let is_declared = !serializer.is_human_readable() || DECLARED_NAMES.load(Ordering::Relaxed);
-                if is_declared {
-                    return self.0.serialize(serializer);
-                }
-                $camel { _of: std::marker::PhantomData, $($field: &self.0.$field,)* }.serialize(serializer)
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                if !deserializer.is_human_readable() {
-                    return $declared::deserialize(deserializer).map(Self);
-                }
-                let known = [$(pascal(stringify!($field)),)*];
-                let text = with_declared_names(deserializer, &known)?;
-                serde_json::from_str(&text).map(Self).map_err(D::Error::custom)
-            }
-        }
-    };
-}
-
-members! {
-    /// A list of named branches.
-    Branch, DeclaredBranch, CamelBranch {
-        name: Option<String>,
-        leaves: Option<Vec<i32>>,
-        next: Option<Box<Branch>>,
-    }
-}
-
-members! {
-    /// The value.
-    Everything, DeclaredEverything, CamelEverything {
-        flag: bool,
-        small: u8,
-        short: i16,
-        number: i32,
-        long: i64,
-        unsigned: u64,
-        single: f32,
-        double: f64,
-        money: Money,
-        #[serde(with = "character")]
-        letter: char,
-        text: Option<String>,
-        bytes: Option<Binary>,
-        when: DateTime,
-        local: DateTime,
-        when_offset: Offset,
-        span: Span,
-        id: Guid,
-        colour: Colour,
-        maybe: Option<i32>,
-        nothing: Option<i32>,
-        nested: Option<Vec<Vec<i32>>>,
-        map: Option<rmpv::Value>,
-        branch: Option<Branch>,
-        mixed: Option<Vec<rmpv::Value>>,
-    }
+/// The value.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Everything {
+    flag: bool,
+    small: u8,
+    short: i16,
+    number: i32,
+    long: i64,
+    unsigned: u64,
+    single: f32,
+    double: f64,
+    money: Money,
+    #[serde(with = "character")]
+    letter: char,
+    text: Option<String>,
+    bytes: Option<Binary>,
+    when: DateTime,
+    local: DateTime,
+    when_offset: Offset,
+    span: Span,
+    id: Guid,
+    colour: Colour,
+    maybe: Option<i32>,
+    nothing: Option<i32>,
+    nested: Option<Vec<Vec<i32>>>,
+    map: Option<rmpv::Value>,
+    branch: Option<Branch>,
+    mixed: Option<Vec<rmpv::Value>>,
 }
 
 impl Everything {
     /// The reference's sample.
     pub(crate) fn sample() -> Self {
-        let branch =
-            |name: &str, leaves, next| Branch(DeclaredBranch { name: Some(name.to_owned()), leaves, next });
-        Self(DeclaredEverything {
+        let branch = |name: &str, leaves, next| Branch { name: Some(name.to_owned()), leaves, next };
+        Self {
             flag: true,
             small: 200,
             short: -300,
@@ -132,7 +78,7 @@ impl Everything {
             map: Some(rmpv::Value::Map(vec![("one".into(), 1.into()), ("Two".into(), 2.into())])),
             branch: Some(branch("a", Some(vec![1]), Some(Box::new(branch("b", None, None))))),
             mixed: Some(vec![1.into(), "two".into(), rmpv::Value::Nil, true.into(), 2.5.into()]),
-        })
+        }
     }
 }
 
@@ -141,41 +87,13 @@ pub(crate) fn sample_guid() -> Guid {
     Guid([0, 1, 2, 3, 4, 5, 6, 7, 7, 6, 5, 4, 3, 2, 1, 0])
 }
 
-/// An enum: a number in JSON, a name in MessagePack.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+/// An enum: what it looks like is the payloads' style.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 enum Colour {
     #[default]
     Red,
     Green,
     Blue,
-}
-
-impl Colour {
-    const NAMES: [(Self, &'static str); 3] =
-        [(Self::Red, "Red"), (Self::Green, "Green"), (Self::Blue, "Blue")];
-}
-
-impl Serialize for Colour {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let number = *self as usize;
-        if serializer.is_human_readable() {
-            number.serialize(serializer)
-        } else {
-            Self::NAMES[number].1.serialize(serializer)
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Colour {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let found = if deserializer.is_human_readable() {
-            Self::NAMES.get(usize::deserialize(deserializer)?).copied()
-        } else {
-            let name = Cow::<str>::deserialize(deserializer)?;
-            Self::NAMES.into_iter().find(|(_, known)| *known == name)
-        };
-        found.map(|(colour, _)| colour).ok_or_else(|| D::Error::custom("no such colour"))
-    }
 }
 
 /// A date with .NET's knowledge of whether it is UTC, which only JSON carries.
@@ -275,47 +193,39 @@ impl<'de> Deserialize<'de> for Money {
     }
 }
 
-/// `when_offset` -> `WhenOffset`.
-fn pascal(field: &str) -> String {
-    field.split('_').map(|word| word[..1].to_uppercase() + &word[1..]).collect()
-}
-
-/// The object again with the declared spelling of the names that are known in any spelling, as .NET reads JSON.
-fn with_declared_names<'de, D: Deserializer<'de>>(
-    deserializer: D,
-    known: &[String],
-) -> Result<String, D::Error> {
-    let members = HashMap::<String, Box<RawValue>>::deserialize(deserializer)?;
-    let mut text = String::from("{");
-    for (name, value) in members {
-        if let Some(declared) = known.iter().find(|known| known.eq_ignore_ascii_case(&name)) {
-            let comma = if text.len() > 1 { "," } else { "" };
-            text += &format!("{comma}\"{declared}\":{value}");
-        }
-    }
-    Ok(text + "}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use signalr_protocol::{HubProtocol, Payload, PayloadStyle, Protocol};
 
     #[test]
     fn names_are_read_in_any_spelling_and_written_in_camel_case() {
-        let value: Everything =
-            serde_json::from_str(r#"{"NUMBER":3,"whenOffset":"2000-01-02T03:04:05+02:00"}"#).unwrap();
-        assert_eq!(value.0.number, 3);
-        let text = serde_json::to_string(&value).unwrap();
-        assert!(
-            text.contains(r#""number":3"#) && text.contains(r#""whenOffset":"2000-01-02T03:04:05+02:00""#),
-            "{text}"
-        );
-        assert!(text.contains(r#""when":"0001-01-01T00:00:00""#), "{text}");
+        let style = PayloadStyle::dotnet(Protocol::Json);
+        let text = br#"{"NUMBER":3,"whenOffset":"2000-01-02T03:04:05+02:00"}"#;
+        let value: Everything = Payload::new(Protocol::Json, text).with_style(style).decode().unwrap();
+        assert_eq!(value.number, 3);
+        let mut out = Vec::new();
+        HubProtocol::new(Protocol::Json).with_style(style).write_value(&mut out, &value).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        for part in [
+            r#""number":3"#,
+            r#""whenOffset":"2000-01-02T03:04:05+02:00""#,
+            r#""when":"0001-01-01T00:00:00""#,
+            r#""colour":0"#,
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
     }
 
     #[test]
-    fn the_sample_survives_json() {
-        let text = serde_json::to_string(&Everything::sample()).unwrap();
-        assert_eq!(serde_json::from_str::<Everything>(&text).unwrap(), Everything::sample());
+    fn the_sample_survives_both_protocols() {
+        for kind in Protocol::ALL {
+            let protocol = HubProtocol::new(kind).with_style(PayloadStyle::dotnet(kind));
+            let mut out = Vec::new();
+            protocol.write_value(&mut out, &Everything::sample()).unwrap();
+            let read: Everything = Payload::new(kind, &out).with_style(protocol.style()).decode().unwrap();
+            // MessagePack does not say which dates are UTC.
+            assert_eq!(Everything { local: Everything::sample().local, ..read }, Everything::sample());
+        }
     }
 }

@@ -10,6 +10,6 @@ mod suite;
 
 pub(crate) use bench::BenchHub;
 pub(crate) use default::{authorized_hub, default_hub, dynamic_hub, typed_hub};
-pub(crate) use everything::{Everything, set_declared_names};
+pub(crate) use everything::Everything;
 pub(crate) use scale::{ScaleHub, live, machine_name, server_name, set_server_name};
 pub(crate) use suite::{EchoHandler, TestHub, uncreatable_hub};
