@@ -10,9 +10,10 @@
 //! 1. Build a [`Server`] with an endpoint per path.
 //! 2. For each request call [`Server::respond`]. `None` means that the path belongs to somebody else.
 //! 3. Send a [`Reply::Answer`] as it is, and a [`Reply::Events`] with its body piece by piece, without delay. For a
-//!    [`Reply::Upload`] hand the request's body to the ticket and send what it returns. For a [`Reply::Upgrade`] send the ticket's response, take the raw stream from
-//!    the HTTP server together with the bytes that came too early, and spawn [`UpgradeTicket::run_tcp`] or
-//!    [`UpgradeTicket::run`].
+//!    [`Reply::Upload`] hand the request's body to the ticket and send what it returns. For a [`Reply::Upgrade`] send
+//!    the ticket's response, take the raw stream from the HTTP server together with the bytes that came too early, and
+//!    spawn [`UpgradeTicket::run_tcp`] or [`UpgradeTicket::run`]. Over HTTP/2, mark WebSocket requests with
+//!    [`ExtendedConnect`].
 //! 4. At the end call [`Server::stop`].
 //!
 //! # Guarantees
@@ -43,4 +44,4 @@ pub use respond::{PeerAddress, Reply};
 pub use server::{Server, ServerBuilder, StopSummary, UPGRADE_IMPOSSIBLE};
 pub use signalr_core::{Caller, Policy, authenticated};
 pub use ticket::UpgradeTicket;
-pub use ws::{CloseCode, WEBSOCKET, WebSocketFraming};
+pub use ws::{CloseCode, ExtendedConnect, WEBSOCKET, WebSocketFraming};

@@ -156,7 +156,7 @@ impl Request<'_> {
         let parts = self.parts;
         match parts.method {
             Method::GET if accepts_event_stream(&parts.headers) => self.event_stream(user),
-            Method::GET if ws::is_upgrade(&parts.method, &parts.headers) => self.web_socket(user),
+            Method::GET | Method::CONNECT if ws::is_upgrade(parts) => self.web_socket(user),
             Method::GET => {
                 let answer = self.long_poll(user).await.unwrap_or_else(|refusal| refusal);
                 Ok(Reply::Answer(answer::never_cached(answer)))
@@ -266,7 +266,7 @@ impl Request<'_> {
             (None, None) => ticket::Place::New(table.claim_new(KIND)),
         };
         let ready = Ready { endpoint: self.endpoint.clone(), info: self.info(KIND, user), place };
-        Ok(Reply::Upgrade(UpgradeTicket::new(self.server, ready, &self.parts.headers)))
+        Ok(Reply::Upgrade(UpgradeTicket::new(self.server, ready, self.parts)))
     }
 
     fn info(&self, transport: TransportKind, user: Option<Arc<User>>) -> ConnectInfo {

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use http::header::{
     CONNECTION, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
 };
-use http::{Response, StatusCode};
+use http::request::Parts;
+use http::{Method, Response, StatusCode};
 use signalr_core::{ConnectInfo, Connection, DirectWriter, Session};
 use std::fmt;
 use std::future::Future;
@@ -39,22 +40,24 @@ pub(crate) enum Place {
 #[must_use = "send the response, then run the ticket with the raw stream"]
 pub struct UpgradeTicket {
     ready: Ready,
+    status: StatusCode,
     headers: HeaderMap,
 }
 
 impl UpgradeTicket {
-    pub(crate) fn new(server: &Server, mut ready: Ready, request: &HeaderMap) -> Self {
+    pub(crate) fn new(server: &Server, mut ready: Ready, request: &Parts) -> Self {
         if let Place::New(claimed) = &mut ready.place {
             claimed.seat.track(server.track());
         }
-        let headers = reply_headers(&ready.endpoint, request);
-        Self { ready, headers }
+        let (status, mut headers) = switching(request);
+        select_protocol(&ready.endpoint, &request.headers, &mut headers);
+        Self { ready, status, headers }
     }
 
-    /// The reply to the upgrade request: status 101 without a body.
+    /// The reply to the upgrade request: status 101 without a body, or 200 to an extended CONNECT of HTTP/2.
     pub fn response(&self) -> Response<()> {
         let mut response = Response::new(());
-        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        *response.status_mut() = self.status;
         *response.headers_mut() = self.headers.clone();
         response
     }
@@ -69,6 +72,11 @@ impl UpgradeTicket {
         let io = TcpIo::new(stream);
         let writer = io.writer();
         self.run_on(io, Some(writer), early)
+    }
+
+    /// Sets on a socket what [`UpgradeTicket::run_tcp`] sets: for streams that carry something else over TCP.
+    pub fn tune(&self, socket: &TcpStream) {
+        self.ready.endpoint.tune(socket);
     }
 
     /// The connection over any other stream, for example TLS. As [`UpgradeTicket::run_tcp`], except that the
@@ -162,18 +170,25 @@ impl fmt::Debug for UpgradeTicket {
     }
 }
 
-fn reply_headers(endpoint: &Endpoint, request: &HeaderMap) -> HeaderMap {
+/// How the two versions of HTTP say yes: HTTP/2 has no headers for it.
+fn switching(request: &Parts) -> (StatusCode, HeaderMap) {
     let mut headers = HeaderMap::with_capacity(4);
+    if request.method == Method::CONNECT {
+        return (StatusCode::OK, headers);
+    }
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    if let Some(Ok(accept)) = accept_key(request).map(HeaderValue::try_from) {
+    if let Some(Ok(accept)) = accept_key(&request.headers).map(HeaderValue::try_from) {
         headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
     }
+    (StatusCode::SWITCHING_PROTOCOLS, headers)
+}
+
+fn select_protocol(endpoint: &Endpoint, request: &HeaderMap, reply: &mut HeaderMap) {
     if let Some(select) = &endpoint.options.select_sub_protocol
         && let Some(chosen) = select(&offered_protocols(request))
         && let Ok(value) = HeaderValue::try_from(chosen)
     {
-        headers.insert(SEC_WEBSOCKET_PROTOCOL, value);
+        reply.insert(SEC_WEBSOCKET_PROTOCOL, value);
     }
-    headers
 }

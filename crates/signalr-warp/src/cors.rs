@@ -10,7 +10,9 @@ use http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
     ACCESS_CONTROL_REQUEST_METHOD, HOST, ORIGIN, UPGRADE, VARY,
 };
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use signalr_transport::ExtendedConnect;
 use std::fmt;
 use std::sync::Arc;
 
@@ -145,7 +147,8 @@ impl Marks {
 }
 
 impl Cors {
-    pub(crate) fn judge(&self, method: &Method, headers: &HeaderMap) -> Verdict {
+    pub(crate) fn judge(&self, parts: &Parts) -> Verdict {
+        let Parts { method, headers, .. } = parts;
         let Some(value) = headers.get(ORIGIN) else { return Verdict::Pass };
         let origin = value.to_str().unwrap_or_default();
         let allowed = self.rules.allows(origin);
@@ -153,7 +156,7 @@ impl Cors {
         if method == Method::OPTIONS && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
             return Verdict::Answer(preflight(&marks, headers));
         }
-        let upgrade = headers.contains_key(UPGRADE);
+        let upgrade = headers.contains_key(UPGRADE) || parts.extensions.get::<ExtendedConnect>().is_some();
         if upgrade && self.rules.check_upgrades && !allowed && !is_own(origin, headers) {
             let mut answer = Response::new(Bytes::from_static(b"Origin not allowed"));
             *answer.status_mut() = StatusCode::FORBIDDEN;
@@ -227,6 +230,12 @@ mod tests {
         pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
     }
 
+    fn parts(method: Method, headers: HeaderMap) -> Parts {
+        let (mut parts, ()) = http::Request::new(()).into_parts();
+        (parts.method, parts.headers) = (method, headers);
+        parts
+    }
+
     fn page() -> Cors {
         Cors::new().origin("https://page.example").build().unwrap()
     }
@@ -248,7 +257,9 @@ mod tests {
             ("access-control-request-method", "POST"),
             ("access-control-request-headers", "x-requested-with,x-other"),
         ]);
-        let Verdict::Answer(answer) = page().judge(&Method::OPTIONS, &headers) else { panic!("no answer") };
+        let Verdict::Answer(answer) = page().judge(&parts(Method::OPTIONS, headers)) else {
+            panic!("no answer")
+        };
         assert_eq!(answer.status(), StatusCode::NO_CONTENT);
         let value = |name: &str| answer.headers().get(name).and_then(|v| v.to_str().ok());
         assert_eq!(value("access-control-allow-origin"), Some("https://page.example"));
@@ -261,7 +272,9 @@ mod tests {
     fn a_foreign_preflight_gets_no_permission() {
         let headers =
             request(&[("origin", "https://evil.example"), ("access-control-request-method", "POST")]);
-        let Verdict::Answer(answer) = page().judge(&Method::OPTIONS, &headers) else { panic!("no answer") };
+        let Verdict::Answer(answer) = page().judge(&parts(Method::OPTIONS, headers)) else {
+            panic!("no answer")
+        };
         assert!(answer.headers().get(ACCESS_CONTROL_ALLOW_ORIGIN).is_none());
         assert!(answer.headers().get(ACCESS_CONTROL_ALLOW_METHODS).is_none());
     }
@@ -270,7 +283,7 @@ mod tests {
     fn upgrades_are_for_allowed_and_own_origins() {
         let status = |origin: &str| {
             let headers = request(&[("origin", origin), ("host", "chat.example"), ("upgrade", "websocket")]);
-            match page().judge(&Method::GET, &headers) {
+            match page().judge(&parts(Method::GET, headers)) {
                 Verdict::Answer(answer) => answer.status().as_u16(),
                 Verdict::Mark(marks) => u16::from(marks.origin.is_some()),
                 Verdict::Pass => 0,
@@ -281,6 +294,10 @@ mod tests {
         assert_eq!(status("https://chat.example:443"), 0);
         assert_eq!(status("https://evil.example"), 403);
         assert_eq!(status("null"), 403);
-        assert!(matches!(page().judge(&Method::GET, &request(&[("upgrade", "websocket")])), Verdict::Pass));
+        let unnamed = parts(Method::GET, request(&[("upgrade", "websocket")]));
+        assert!(matches!(page().judge(&unnamed), Verdict::Pass));
+        let mut extended = parts(Method::CONNECT, request(&[("origin", "https://evil.example")]));
+        extended.extensions.insert(ExtendedConnect);
+        assert!(matches!(page().judge(&extended), Verdict::Answer(_)), "HTTP/2 is checked as well");
     }
 }

@@ -35,7 +35,7 @@ impl Endpoints {
             return None;
         }
         let Some(cors) = &self.cors else { return self.respond(parts, upgrade, body).await };
-        match cors.judge(&parts.method, &parts.headers) {
+        match cors.judge(parts) {
             Verdict::Answer(answer) => Some(answer.into_response()),
             Verdict::Pass => self.respond(parts, upgrade, body).await,
             Verdict::Mark(marks) => {

@@ -23,20 +23,34 @@
 //! * [`ServerExt::routes`]: a filter for an application that has its own `warp::serve`. It must call
 //!   [`Server::stop`](signalr_transport::Server::stop) itself.
 //!
+//! # TLS and HTTP/2
+//!
+//! With feature `tls`, `Serving::with_tls` takes a certificate and a key in PEM, or a whole rustls configuration; HTTP/2 and
+//! HTTP/1.1 are offered. WebSockets run over both: over HTTP/2 by the extended CONNECT of RFC 8441, as in the reference.
+//! Without TLS, HTTP/2 is spoken to clients that begin with it if [`ServeOptions::http2_prior_knowledge`] is set.
+//! An HTTP/2 connection whose client does not answer pings is ended.
+//!
 //! WebSockets do not use `warp::ws`: the raw stream is taken over, which costs a fortieth of the memory per connection.
 
 mod cors;
 mod endpoint;
 mod error;
+mod http2;
 mod http_connection;
 mod listen;
 mod patience;
 mod routes;
 mod serving;
 mod signals;
+#[cfg(feature = "tls")]
+mod tls;
 mod upgrade;
 
 pub use cors::{Cors, CorsBuilder, CorsError};
 pub use error::ServeError;
 pub use routes::{EndpointReply, ServerExt};
 pub use serving::{ServeOptions, Serving, serve};
+#[cfg(feature = "tls")]
+pub use tls::{Tls, TlsError};
+#[cfg(feature = "tls")]
+pub use tokio_rustls::rustls;

@@ -9,6 +9,8 @@ use crate::error::ServeError;
 use crate::http_connection::{Http, Routes, routes};
 use crate::listen::{Backoff, listen};
 use crate::signals;
+#[cfg(feature = "tls")]
+use crate::tls::Tls;
 use signalr_transport::{PeerAddress, Server};
 use std::fmt;
 use std::future::Future;
@@ -35,7 +37,8 @@ pub async fn serve(server: impl Into<Server>, address: impl Into<SocketAddr>) ->
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ServeOptions {
-    /// How long a client may take to send a request's head, and how long an idle HTTP connection is kept. Default
+    /// How long a client may take for the TLS handshake and for a request's head, and how long an idle HTTP
+    /// connection is kept. Default
     /// 15 s.
     pub header_timeout: Duration,
     /// How long a client may take no byte of an answer, a stream of events included, before its HTTP connection is cut.
@@ -46,6 +49,9 @@ pub struct ServeOptions {
     /// Rules for pages of other origins. Default none: other origins cannot negotiate from a browser, and upgrades are
     /// not checked.
     pub cors: Option<Cors>,
+    /// Whether clients may begin with HTTP/2 without TLS ("prior knowledge"), as some proxies do. Default false; over TLS
+    /// HTTP/2 is always offered. Costs one system call per connection.
+    pub http2_prior_knowledge: bool,
 }
 
 impl Default for ServeOptions {
@@ -55,6 +61,7 @@ impl Default for ServeOptions {
             write_timeout: Duration::from_secs(10),
             drain: Duration::from_secs(10),
             cors: None,
+            http2_prior_knowledge: false,
         }
     }
 }
@@ -67,6 +74,8 @@ pub struct Serving {
     options: ServeOptions,
     routes: Option<Routes>,
     until: Option<End>,
+    #[cfg(feature = "tls")]
+    tls: Option<Tls>,
 }
 
 impl Serving {
@@ -93,7 +102,16 @@ impl Serving {
 
     fn on(server: Server, listener: TcpListener) -> Result<Self, ServeError> {
         let address = listener.local_addr().map_err(ServeError::Listener)?;
-        Ok(Self { server, listener, address, options: ServeOptions::default(), routes: None, until: None })
+        Ok(Self {
+            server,
+            listener,
+            address,
+            options: ServeOptions::default(),
+            routes: None,
+            until: None,
+            #[cfg(feature = "tls")]
+            tls: None,
+        })
     }
 
     /// The address that is listened on.
@@ -115,6 +133,13 @@ impl Serving {
     /// Replaces the settings.
     pub fn with_options(mut self, options: ServeOptions) -> Self {
         self.options = options;
+        self
+    }
+
+    /// Serves over TLS only. Everything works as without, WebSockets over HTTP/2 (RFC 8441) included.
+    #[cfg(feature = "tls")]
+    pub fn with_tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
         self
     }
 
@@ -155,6 +180,9 @@ impl Serving {
             routes: self.routes,
             header_timeout: self.options.header_timeout,
             write_timeout: self.options.write_timeout,
+            has_prior_knowledge: self.options.http2_prior_knowledge,
+            #[cfg(feature = "tls")]
+            tls: self.tls.as_ref().map(Tls::acceptor),
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),
         });

@@ -22,8 +22,30 @@ pub(crate) fn start(ticket: UpgradeTicket, upgrade: OnUpgrade) {
 fn run(ticket: UpgradeTicket, upgraded: Upgraded) {
     match raw_tcp(upgraded) {
         Ok((stream, early)) => drop(tokio::spawn(ticket.run_tcp(stream, early))),
-        Err(upgraded) => drop(tokio::spawn(ticket.run(TokioIo::new(upgraded), Bytes::new()))),
+        Err(upgraded) => run_layered(ticket, upgraded),
     }
+}
+
+#[cfg(feature = "tls")]
+fn run_layered(ticket: UpgradeTicket, upgraded: Upgraded) {
+    match upgraded.downcast::<TokioIo<Patient<tokio_rustls::server::TlsStream<TcpStream>>>>() {
+        Ok(parts) => {
+            let stream = parts.io.into_inner().into_inner();
+            ticket.tune(stream.get_ref().0);
+            drop(tokio::spawn(ticket.run(stream, parts.read_buf)));
+        }
+        Err(upgraded) => run_any(ticket, upgraded),
+    }
+}
+
+#[cfg(not(feature = "tls"))]
+fn run_layered(ticket: UpgradeTicket, upgraded: Upgraded) {
+    run_any(ticket, upgraded);
+}
+
+/// Whatever it is, as hyper hands it out: a stream of HTTP/2, or of a web server that is not ours.
+fn run_any(ticket: UpgradeTicket, upgraded: Upgraded) {
+    drop(tokio::spawn(ticket.run(TokioIo::new(upgraded), Bytes::new())));
 }
 
 /// The TCP stream below: of our own accept loop, or of hyper-util's as `warp::serve` has it. Others, for example TLS,

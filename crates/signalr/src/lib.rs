@@ -97,7 +97,8 @@
 //! | `memory` | yes | a backplane for several servers in one process |
 //! | `warp` | yes | `signalr::warp`: serving with warp |
 //! | `lz4` | no | LZ4 compression of MessagePack payloads |
-//! | `redis` | no | nothing yet: the Redis backplane has its wire format only |
+//! | `redis` | no | the Redis backplane: many servers on one Redis, mixed with ASP.NET Core servers |
+//! | `tls` | no | TLS of [`warp::serve`]'s accept loop: `Serving::with_tls`; brings `warp` |
 //!
 //! A feature adds; none changes what another does.
 

@@ -20,4 +20,5 @@ pub(crate) use doorway::{AnyIo, Doorway, Newcomer};
 pub use encode::{WEBSOCKET, WebSocketFraming};
 pub(crate) use io::{Io, StreamIo, TcpIo};
 pub(crate) use task::WebSocketTask;
+pub use upgrade::ExtendedConnect;
 pub(crate) use upgrade::{accept_key, is_upgrade, offered_protocols};

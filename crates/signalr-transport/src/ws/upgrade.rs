@@ -8,14 +8,24 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::{
     CONNECTION, HeaderName, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
+use http::request::Parts;
 use http::{HeaderMap, Method};
 use sha1::{Digest, Sha1};
 
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// Whether this is a WebSocket request by HTTP/1.1.
-pub(crate) fn is_upgrade(method: &Method, headers: &HeaderMap) -> bool {
-    method == Method::GET
+/// Marks a request as an extended CONNECT for a WebSocket (RFC 8441, HTTP/2): a web framework puts it into the
+/// request's extensions when the request's `:protocol` is `websocket`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExtendedConnect;
+
+/// Whether this is a WebSocket request, by HTTP/1.1 or HTTP/2.
+pub(crate) fn is_upgrade(parts: &Parts) -> bool {
+    let headers = &parts.headers;
+    if parts.extensions.get::<ExtendedConnect>().is_some() {
+        return parts.method == Method::CONNECT && has_token(headers, &SEC_WEBSOCKET_VERSION, "13");
+    }
+    parts.method == Method::GET
         && has_token(headers, &CONNECTION, "upgrade")
         && has_token(headers, &UPGRADE, "websocket")
         && has_token(headers, &SEC_WEBSOCKET_VERSION, "13")
@@ -59,6 +69,15 @@ fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item =
 mod tests {
     use super::*;
 
+    fn upgrades(method: Method, headers: HeaderMap, extended: bool) -> bool {
+        let (mut parts, ()) = http::Request::new(()).into_parts();
+        (parts.method, parts.headers) = (method, headers);
+        if extended {
+            parts.extensions.insert(ExtendedConnect);
+        }
+        is_upgrade(&parts)
+    }
+
     fn request(pairs: &[(&str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
@@ -77,9 +96,9 @@ mod tests {
     #[test]
     fn the_example_of_the_rfc() {
         let headers = request(&GOOD);
-        assert!(is_upgrade(&Method::GET, &headers));
         assert_eq!(accept_key(&headers).as_deref(), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
-        assert!(!is_upgrade(&Method::POST, &headers));
+        assert!(upgrades(Method::GET, headers.clone(), false));
+        assert!(!upgrades(Method::POST, headers, false));
     }
 
     #[test]
@@ -87,10 +106,19 @@ mod tests {
         for position in 0..GOOD.len() {
             let mut pairs = GOOD;
             pairs[position].1 = "nonsense";
-            assert!(!is_upgrade(&Method::GET, &request(&pairs)), "{}", pairs[position].0);
+            assert!(!upgrades(Method::GET, request(&pairs), false), "{}", pairs[position].0);
             let without: Vec<_> = GOOD.iter().copied().filter(|pair| *pair != GOOD[position]).collect();
-            assert!(!is_upgrade(&Method::GET, &request(&without)), "{}", GOOD[position].0);
+            assert!(!upgrades(Method::GET, request(&without), false), "{}", GOOD[position].0);
         }
+    }
+
+    #[test]
+    fn http_2_needs_a_version_and_no_key() {
+        let version = || request(&[("sec-websocket-version", "13")]);
+        assert!(upgrades(Method::CONNECT, version(), true));
+        assert!(!upgrades(Method::CONNECT, version(), false));
+        assert!(!upgrades(Method::GET, version(), true));
+        assert!(!upgrades(Method::CONNECT, request(&[("sec-websocket-version", "12")]), true));
     }
 
     #[test]
