@@ -88,6 +88,54 @@
 //! [`ServerBuilder::connection`] serves a protocol of your own over the same transports: an async function that reads and
 //! sends bytes. [`ServerBuilder::connections`] takes a state machine instead, for those who count allocations.
 //!
+//! # Payloads
+//!
+//! Arguments, results and stream items are what serde makes of their types. [`PayloadStyle`] changes the names of struct
+//! members, enums and bytes, for each protocol of its own; `options.dotnet_payloads()` has all of it as ASP.NET Core does by
+//! default, so that a client sees one spelling from either server. [`values`] has the types whose form .NET fixes.
+//!
+//! # Options
+//!
+//! [`ServerBuilder::options`] and [`ServerBuilder::endpoint_options`] set them for all hubs. [`ServerBuilder::hub_with`]
+//! changes a copy of both for one hub. What cannot work is refused when the server is built.
+//!
+//! | [`HubOptions`] | default | the reference's `HubOptions` |
+//! | --- | --- | --- |
+//! | `handshake_timeout` | 15 s | `HandshakeTimeout` |
+//! | `keep_alive_interval` | 15 s | `KeepAliveInterval` |
+//! | `client_timeout` | 30 s | `ClientTimeoutInterval` |
+//! | `maximum_receive_message_size` | 32 KiB | `MaximumReceiveMessageSize` |
+//! | `stream_buffer_capacity` | 10 items | `StreamBufferCapacity` |
+//! | `maximum_parallel_invocations` | 1 | `MaximumParallelInvocationsPerClient` |
+//! | `detailed_errors` | false | `EnableDetailedErrors` |
+//! | `protocols` | all that are built in | `SupportedProtocols` |
+//! | `stateful_reconnect_buffer_size` | 100,000 bytes | `StatefulReconnectBufferSize`; here a hub inherits the one of all hubs |
+//! | `filter(..)` | none | `AddFilter` |
+//! | `policy(..)` | none | `AddPolicy` of the authorization options |
+//! | `user_id(..)` | name-identifier claim | the service `IUserIdProvider` |
+//! | `json_payloads`, `messagepack_payloads` | as serde | `PayloadSerializerOptions`, `SerializerOptions` of the protocols |
+//! | `compression` | none | the compression of MessagePack's `SerializerOptions` |
+//! | `order`, `group_timeout`, `client_result_timeout` | ordered, 30 s, 30 s | ours |
+//!
+//! | [`EndpointOptions`] | default | the reference's `HttpConnectionDispatcherOptions` |
+//! | --- | --- | --- |
+//! | `transports` | all three | `Transports` |
+//! | `transport_max_buffer_size` | 1 MiB | `TransportMaxBufferSize`, 64 KiB there |
+//! | `application_max_buffer_size` | 64 KiB | `ApplicationMaxBufferSize` |
+//! | `send_timeout` | 10 s | `TransportSendTimeout` |
+//! | `close_timeout` | 5 s | `WebSockets.CloseTimeout` |
+//! | `sub_protocol` | none | `WebSockets.SubProtocolSelector` |
+//! | `poll_timeout` | 90 s | `LongPolling.PollTimeout` |
+//! | `minimum_protocol_version` | 0 | `MinimumProtocolVersion` |
+//! | `close_on_authentication_expiration` | false | `CloseOnAuthenticationExpiration` |
+//! | `allow_stateful_reconnects` | false | `AllowStatefulReconnects` |
+//! | `authorize` | none | `AuthorizationData` |
+//! | `authenticate` | everybody is anonymous | the authentication middleware |
+//! | `refuse_changed_user` | false | ours |
+//! | `outbox`, `send_buffer`, `max_websocket_message` | see there | ours |
+//!
+//! [`ServerBuilder::disconnect_timeout`], 15 s, is the reference's `ConnectionOptions.DisconnectTimeout`.
+//!
 //! # Features
 //!
 //! | feature | default | what it adds |
