@@ -5,7 +5,7 @@
 use crate::engine::Engine;
 use crate::health::{Link, Links, RedisEvents};
 use crate::hub::RedisHub;
-use crate::member::Member;
+use crate::member::{Member, arrivals};
 use crate::options::{RedisConfigError, RedisOptions};
 use crate::parcel::{invalid, unavailable};
 use crate::pool::RedisPool;
@@ -97,7 +97,8 @@ impl Backplane for RedisBackplane {
         if matches!(links.publisher, Link::Lost(_)) && !shared.settings.accepts_pending() {
             return Err(unavailable());
         }
-        hub.subscribe(&[Topic::All, Topic::Groups, Topic::Ack(node.clone()), Topic::Return(node)]).await?;
+        let own = [Topic::All, Topic::Groups, Topic::Ack(node.clone()), Topic::Return(node), arrivals()];
+        hub.subscribe(&own).await?;
         Ok(Arc::new(hub))
     }
 }

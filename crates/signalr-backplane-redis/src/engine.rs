@@ -40,6 +40,10 @@ pub(crate) struct Shared {
     pub(crate) heard: AtomicU64,
     /// Rung by the publisher when Redis says that the subscriber receives nothing.
     pub(crate) deaf: Notify,
+    /// Rung by the subscriber when this server listens to more hubs than before: others must be told.
+    pub(crate) arrived: Notify,
+    /// Rung by the subscriber when another server has told that.
+    pub(crate) arrival: Notify,
 }
 
 /// Connections to ask, and whether they are all that there should be.
@@ -70,6 +74,8 @@ impl Engine {
             asking: Mutex::default(),
             heard: AtomicU64::new(0),
             deaf: Notify::new(),
+            arrived: Notify::new(),
+            arrival: Notify::new(),
         });
         let tasks = [
             tokio::spawn(publisher::supervise(shared.clone())),

@@ -43,6 +43,8 @@ struct State {
     fenced: bool,
     /// Counts fences, so that the answer for an old one does not lower a new one.
     fence: u64,
+    /// How often the subscriber was lost.
+    losses: u64,
 }
 
 impl State {
@@ -66,6 +68,7 @@ impl Lane {
             replaying: 0,
             fenced: false,
             fence: 0,
+            losses: 0,
         };
         Self {
             registry,
@@ -212,6 +215,7 @@ impl Lane {
         let fence = {
             let mut state = self.lock();
             state.subscriber = false;
+            state.losses += 1;
             state.fence
         };
         self.fence_passed(fence);
@@ -257,6 +261,11 @@ impl Lane {
 
     pub(crate) fn has_subscriber(&self) -> bool {
         self.lock().subscriber
+    }
+
+    /// How often what is received has been interrupted.
+    pub(crate) fn subscriber_losses(&self) -> u64 {
+        self.lock().losses
     }
 
     /// Ready when there may be something to take. Cancel safe.

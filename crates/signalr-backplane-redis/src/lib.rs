@@ -27,6 +27,7 @@
 //! | what was written and never answered is unknown: never sent again, never served locally | `what_was_written_and_never_answered_is_unknown_and_never_sent_again` |
 //! | a server that receives nothing serves its own members; what it misses lies inside a reported gap | `a_deaf_server_serves_its_own_members_and_reports_the_gap` |
 //! | a publisher that is cut alone loses nothing but what is unknown | `a_publisher_that_is_cut_alone_loses_only_what_is_unknown` |
+//! | kept messages wait for a server that came a moment before the outage (one of ASP.NET Core: a quarter of a second before), and not for ever for one that does not come back, however often the publisher is cut | `a_server_that_came_just_before_an_outage_is_waited_for`, `a_publisher_that_is_cut_again_and_again_keeps_nothing_for_ever` |
 //! | each [`OutagePolicy`] does what it says; a full buffer drops the oldest | `tests/policies.rs` |
 //! | all that is wanted is in force before the state is `Up` | `ten_thousand_channels_come_back_before_the_state_is_up` |
 //! | also when the subscriber is cut again and again while it subscribes | `a_subscriber_that_is_cut_while_it_subscribes_gets_everything_back` |
@@ -63,7 +64,7 @@
 //! results are never kept: they fail at once with a transient error.
 //!
 //! When Redis is back, kept messages wait until the rest of the fleet is (as many servers as before listen to the hub,
-//! or 2 s have passed), then leave in order, in front of everything newer; [`RedisEvent::Restored`] says what was
+//! or 2 s have passed since this server listens again), then leave in order, in front of everything newer; [`RedisEvent::Restored`] says what was
 //! replayed, dropped and unknown. Across an outage order holds per sender and topic, except that the echo of an unknown
 //! message may follow newer ones.
 //!

@@ -6,7 +6,7 @@
 use crate::inbox::{Inbox, Overflow};
 use crate::wire::{Codec, WireError};
 use bytes::Bytes;
-use signalr_core::{BackplaneSink, Topic};
+use signalr_core::{BackplaneMessage, BackplaneSink, Topic};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use tokio::sync::Notify;
@@ -20,6 +20,13 @@ pub(crate) struct Member {
     outstanding: AtomicUsize,
     flushed: Notify,
     fleet: AtomicU64,
+}
+
+/// What was received.
+pub(crate) enum Received {
+    Message,
+    /// A server of the fleet listens now that did not before.
+    Arrival,
 }
 
 /// Why a received message was not delivered.
@@ -69,11 +76,14 @@ impl Member {
     }
 
     /// Takes a message from Redis and delivers it, behind all that came before.
-    pub(crate) fn receive(&self, channel: &[u8], bytes: &Bytes) -> Result<(), Lost> {
+    pub(crate) fn receive(&self, channel: &[u8], bytes: &Bytes) -> Result<Received, Lost> {
         let (topic, message) = self.codec.decode(channel, bytes).map_err(Lost::Malformed)?;
+        if topic == arrivals() {
+            return Ok(Received::Arrival);
+        }
         self.inbox.push(topic, message).map_err(|Overflow| Lost::Overflow)?;
         self.inbox.deliver();
-        Ok(())
+        Ok(Received::Message)
     }
 
     pub(crate) fn has_left(&self) -> bool {
@@ -103,6 +113,18 @@ impl Member {
         }
     }
 }
+
+/// The fleet's word for a server that listens now, on a topic of its own.
+pub(crate) fn arrivals() -> Topic {
+    Topic::Fleet(ARRIVAL.into())
+}
+
+/// What is said there.
+pub(crate) fn arrival() -> BackplaneMessage {
+    BackplaneMessage::Fleet { kind: ARRIVAL.into(), version: 1, body: Bytes::new() }
+}
+
+const ARRIVAL: &str = "arrival";
 
 /// A message that is on its way.
 pub(crate) struct Publishing(Arc<Member>);

@@ -8,7 +8,7 @@ use crate::backoff::Backoff;
 use crate::dial::{Link, Push};
 use crate::engine::Shared;
 use crate::health::Role;
-use crate::member::{Lost, Member};
+use crate::member::{Lost, Member, Received};
 use crate::publisher::{is_useless, lost, ticks};
 use crate::pulse::{Beat, Pulse};
 use crate::registry::Receivers;
@@ -78,6 +78,7 @@ async fn run(
 /// Brings what is wanted into force, now and whenever that changes.
 async fn follow(shared: &Shared, mut conn: MultiplexedConnection, backoff: &mut Backoff) -> BackplaneError {
     let mut complete = false;
+    let mut hubs = 0;
     loop {
         while let Some(batch) = shared.registry.batch() {
             let names =
@@ -98,6 +99,10 @@ async fn follow(shared: &Shared, mut conn: MultiplexedConnection, backoff: &mut 
             backoff.reset();
             shared.lane.subscriber_up();
             shared.health.up(Role::Subscriber);
+        }
+        let listening = shared.registry.listening();
+        if std::mem::replace(&mut hubs, listening) < listening {
+            shared.arrived.notify_one();
         }
         tokio::select! {
             () = shared.registry.changed() => {}
@@ -174,9 +179,13 @@ fn receive(shared: &Weak<Shared>, push: PushInfo) {
 }
 
 fn hand_over(shared: &Shared, member: &Arc<Member>, channel: &[u8], payload: &Bytes) {
+    let received = member.receive(channel, payload);
+    if matches!(received, Ok(Received::Arrival)) {
+        return shared.arrival.notify_one();
+    }
     shared.stats.received(1);
-    match member.receive(channel, payload) {
-        Ok(()) => {}
+    match received {
+        Ok(_) => {}
         Err(Lost::Overflow) => shared.health.overflowed(),
         Err(Lost::Malformed(error)) => {
             shared.stats.malformed(1);

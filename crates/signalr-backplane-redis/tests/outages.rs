@@ -7,6 +7,7 @@ use signalr_core::{BackplaneError, BackplaneState, Outcome, Subscribed, Ticket, 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 use support::fleet::RedisFleet;
+use support::relay::Relay;
 use support::sink::{Node, assert_in_order};
 use support::{RedisServer, comes_true};
 
@@ -433,4 +434,76 @@ fn subscribed(server: &RedisServer) -> usize {
     let counts =
         lines.iter().filter_map(|line| line.split(" sub=").nth(1)?.split(' ').next()?.parse::<usize>().ok());
     counts.sum()
+}
+
+/// A third server at the same Redis, which a relay can keep away from it.
+async fn third(fleet: &RedisFleet, topic: &Topic) -> (Node, Relay) {
+    let relay = Relay::in_turn(vec![fleet.0.port()]).await;
+    let url = format!("{}?reconnect_retry_policy=linear:50ms", relay.url());
+    let c = Node::join(RedisFleet::node_at(&url).await).await;
+    assert_eq!(c.subscribe(topic).await, Subscribed::InForce);
+    (c, relay)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_came_just_before_an_outage_is_waited_for() {
+    let mut fleet = RedisFleet::start();
+    let (a, b, topic) = pair(&fleet).await;
+    // Long enough to have counted two servers.
+    passing(Duration::from_millis(600)).await;
+    let (c, relay) = third(&fleet, &topic).await;
+    // Its word is on its way, and a tenth of the time between two counts is enough for it.
+    passing(Duration::from_millis(25)).await;
+    fleet.0.kill();
+    let port = relay.port();
+    drop(relay);
+    let mut next = 0;
+    let outage = async {
+        a.reaches(BackplaneState::Down).await;
+        passing(Duration::from_millis(300)).await;
+        fleet.0.restart();
+        b.reaches(BackplaneState::Up).await;
+        a.reaches(BackplaneState::Up).await;
+    };
+    drop(talk_while(&a, &topic, &mut next, outage).await);
+    let back = Instant::now();
+    passing(Duration::from_millis(700)).await;
+    let replayed = a.backplane.counters().replayed;
+    assert!(replayed == 0 || back.elapsed() > Duration::from_millis(1900), "{replayed} went without it");
+    let _relay = Relay::on(port, vec![fleet.0.port()]).await;
+    c.reaches(BackplaneState::Up).await;
+    settle(&a, &c, &topic, &mut next).await;
+    assert!(a.backplane.counters().replayed > 0);
+    c.log.assert_once_and_in_order(unknown(&a));
+    if back.elapsed() < Duration::from_millis(1900) {
+        assert_accounted(&a, &c, next, RedisCounters::default());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_publisher_that_is_cut_again_and_again_keeps_nothing_for_ever() {
+    let fleet = RedisFleet::start();
+    let (a, b, topic) = pair(&fleet).await;
+    let (_c, relay) = third(&fleet, &topic).await;
+    passing(Duration::from_millis(600)).await;
+    // From now on the fleet is never complete.
+    drop(relay);
+    let mut next = 0;
+    let since = Instant::now();
+    let cuts = async {
+        while a.backplane.counters().replayed == 0 && since.elapsed() < PATIENCE {
+            fleet.0.cut_publishers();
+            passing(Duration::from_millis(1200)).await;
+        }
+    };
+    drop(talk_while(&a, &topic, &mut next, cuts).await);
+    let counters = a.backplane.counters();
+    assert!(counters.replayed > 0, "nothing that was kept has left in {:?}", since.elapsed());
+    println!("kept messages left after {:?}", since.elapsed());
+    a.reaches(BackplaneState::Up).await;
+    settle(&a, &b, &topic, &mut next).await;
+    for node in [&a, &b] {
+        node.log.assert_once_and_in_order(unknown(&a));
+    }
+    assert_accounted(&a, &b, next, RedisCounters::default());
 }

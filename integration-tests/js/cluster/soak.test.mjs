@@ -120,7 +120,10 @@ async function restart(talk, crowd, ledgers) {
   await redis.kill();
   const said = talk.marks().said;
   // Servers of ours go on serving their own; the others wait.
-  await poll(() => TOPICS.every((topic) => ours().every((_, n) => talk.acked[topic][n] > said[topic][n] + SOME)), 'life without Redis');
+  const goesOn = (n) => TOPICS.every((topic) => talk.acked[topic][n] > said[topic][n] + SOME);
+  await poll(() => ours().every((_, n) => goesOn(n)), 'life without Redis').catch(async (error) => {
+    throw new Error(`${error.message}; ${JSON.stringify({ said, now: talk.marks(), speakers: talk.states(), servers: await Promise.all(ours().map(info)) })}`);
+  });
   redis = await startRedis(redis.port);
   const back = Date.now();
   await poll(async () => (await Promise.all(ours().map(info))).every(({ backplane }) => backplane.state === 'Up'), 'all to be Up');

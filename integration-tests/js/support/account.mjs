@@ -60,6 +60,11 @@ export class Talk {
     }
   }
 
+  /** How the connections of those who talk are. */
+  states() {
+    return this.#speakers.map(({ state }) => state);
+  }
+
   /** A copy of the counts as they are now. */
   marks() {
     return structuredClone({ said: this.said, acked: this.acked });

@@ -2,8 +2,9 @@
 //!
 //! Owns dialling without an end, and trials after failures. The life of one connection is [`session`]'s; what Redis'
 //! answers mean is read in [`replies`]; what is done regularly (the probe, counting the fleet, replays) is in
-//! [`upkeep`]. Order and outage rules are the lane's; which connection a channel takes is the fan's.
+//! [`upkeep`], how long replays wait in [`grace`]. Order and outage rules are the lane's; which connection a channel takes is the fan's.
 
+mod grace;
 mod replies;
 mod session;
 mod upkeep;
@@ -16,6 +17,7 @@ use crate::health::{RedisEvent, Role};
 use crate::pipe::Asker;
 use crate::pulse::STEP;
 use crate::settings::Address;
+use grace::Grace;
 use redis::{ErrorKind, ServerErrorKind};
 use session::Session;
 use signalr_core::{BackplaneError, BackplaneErrorKind};
@@ -26,11 +28,13 @@ use tokio::time::{Interval, MissedTickBehavior};
 pub(crate) async fn supervise(shared: Arc<Shared>) {
     let mut backoff = Backoff::new(shared.settings.retry);
     let mut breaker = Breaker::default();
+    let mut grace = Grace::default();
     loop {
         let error = match reach(&shared).await {
             Ok((fan, address)) => {
                 backoff.reset();
-                Session::new(&shared, fan, &mut breaker).run(address).await
+                grace.connected();
+                Session::new(&shared, fan, &mut breaker, &mut grace).run(address).await
             }
             Err(error) => {
                 shared.health.lost(Role::Publisher, error.clone());

@@ -43,8 +43,14 @@ impl Session<'_> {
                 tell(self.shared, self.breaker.proved());
                 self.judge_probe(receivers);
             }
-            Answer::Probe(_) => {}
-            Answer::Census(members, answers) => self.take_census(&members, &answers),
+            Answer::Probe(_) | Answer::Arrival => {}
+            Answer::Census(members, answers) => {
+                self.take_census(&members, &answers);
+                self.counting = false;
+                if std::mem::take(&mut self.count_again) {
+                    self.count_again();
+                }
+            }
             Answer::Table(answers) => self.take_table(answers),
         }
     }

@@ -3,6 +3,7 @@
 //! Owns the batches and what is in flight. Parcels come from the lane and go back to it with their outcomes; what
 //! answers mean is read in `replies`.
 
+use super::grace::Grace;
 use super::{left, lost, refusal, tell, ticks};
 use crate::breaker::Breaker;
 use crate::engine::Shared;
@@ -41,7 +42,11 @@ pub(super) struct Session<'a> {
     questions: FuturesUnordered<BoxFuture<'static, Answer>>,
     pub(super) steps: u32,
     pub(super) period: u32,
-    pub(super) back_since: Option<Instant>,
+    pub(super) grace: &'a mut Grace,
+    /// The fleet is being counted.
+    pub(super) counting: bool,
+    /// Somebody has come meanwhile: it must be counted again.
+    pub(super) count_again: bool,
     pub(super) unheard: u32,
     pub(super) heard: u64,
 }
@@ -52,6 +57,8 @@ pub(super) type Answers = Vec<(String, RedisResult<Value>)>;
 /// What Redis said to a question.
 pub(super) enum Answer {
     Probe(RedisResult<Value>),
+    /// To the word that this server listens; of no interest.
+    Arrival,
     /// The counts of servers per hub, as each node has them.
     Census(Vec<Arc<Member>>, Answers),
     /// The owners of slots, as each node has them.
@@ -59,7 +66,7 @@ pub(super) enum Answer {
 }
 
 impl<'a> Session<'a> {
-    pub(super) fn new(shared: &'a Shared, fan: Fan, breaker: &'a mut Breaker) -> Self {
+    pub(super) fn new(shared: &'a Shared, fan: Fan, breaker: &'a mut Breaker, grace: &'a mut Grace) -> Self {
         Self {
             shared,
             fan,
@@ -69,7 +76,9 @@ impl<'a> Session<'a> {
             questions: FuturesUnordered::new(),
             steps: 0,
             period: steps(shared.settings.probe_period),
-            back_since: None,
+            grace,
+            counting: false,
+            count_again: false,
             unheard: 0,
             heard: 0,
         }
@@ -152,6 +161,8 @@ impl<'a> Session<'a> {
                 }
                 Some(answer) = self.questions.next(), if !self.questions.is_empty() => self.take(answer),
                 () = self.moves.changed() => {}
+                () = self.shared.arrived.notified() => self.announce(),
+                () = self.shared.arrival.notified() => self.count_again(),
                 () = self.shared.lane.woken() => {}
             }
         }

@@ -5,12 +5,9 @@
 
 use super::lost;
 use super::session::{Answer, Session};
+use crate::member::{arrival, arrivals};
 use signalr_core::BackplaneError;
-use std::time::Duration;
 use tokio::time::Instant;
-
-/// How long kept messages wait for the rest of the fleet to come back.
-const GRACE: Duration = Duration::from_secs(2);
 
 impl Session<'_> {
     /// What has to be done regularly; an error means that the connection is dead.
@@ -44,6 +41,24 @@ impl Session<'_> {
         }
     }
 
+    /// Tells the fleet that this server listens now, so that an outage which begins at once finds it counted.
+    pub(super) fn announce(&mut self) {
+        for member in self.shared.registry.joined() {
+            let Ok((channel, bytes)) = member.codec().encode(&arrivals(), &arrival()) else { continue };
+            let mut word = redis::cmd(&self.shared.settings.commands.publish);
+            word.arg(&channel).arg(&bytes[..]);
+            self.ask(&channel, word, |_| Answer::Arrival);
+        }
+    }
+
+    /// Somebody has come. Many may come at once: the fleet is counted once more after the last of them.
+    pub(super) fn count_again(&mut self) {
+        match self.counting {
+            true => self.count_again = true,
+            false => self.ask_census(),
+        }
+    }
+
     /// Asks for the sizes of the hubs' fleets, to know when they are complete again after an outage.
     fn ask_census(&mut self) {
         let members = self.shared.registry.joined();
@@ -56,19 +71,19 @@ impl Session<'_> {
         for member in &members {
             question.arg(member.all_channel());
         }
+        self.counting = true;
         self.ask_all(&question, |answers| Answer::Census(members, answers));
     }
 
     /// Publishes what was kept once the rest of the fleet has had its time to come back.
     fn replay(&mut self, now: Instant) {
-        if !self.shared.lane.may_replay() {
-            self.back_since = None;
-            return;
+        let lane = &self.shared.lane;
+        if lane.is_settled() {
+            self.grace.settled();
         }
-        match self.back_since {
-            None => self.back_since = Some(now),
-            Some(since) if now.duration_since(since) >= GRACE => self.shared.lane.replay(now),
-            Some(_) => {}
+        // While even this server's own subscriber does not hear the probe, nobody else need hear more.
+        if lane.may_replay() && self.grace.is_over(now, lane.subscriber_losses()) && self.unheard == 0 {
+            lane.replay(now);
         }
     }
 

@@ -4,6 +4,7 @@
 
 use super::Registry;
 use super::state::{Phase, State};
+use crate::member::Member;
 use std::sync::Arc;
 
 /// Channels in one request.
@@ -70,6 +71,15 @@ impl Registry {
             return None;
         }
         Some(batch)
+    }
+
+    /// How many hubs receive what is meant for all.
+    pub(crate) fn listening(&self) -> usize {
+        let state = self.read();
+        let listens = |member: &&Arc<Member>| {
+            state.channels.get(member.all_channel()).is_some_and(|entry| entry.in_force)
+        };
+        state.joined.iter().filter(listens).count()
     }
 
     /// Redis has confirmed a batch.

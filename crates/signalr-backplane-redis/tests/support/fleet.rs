@@ -14,7 +14,12 @@ impl RedisFleet {
     }
 
     pub async fn node(&self) -> RedisBackplane {
-        RedisBackplane::connect(&self.0.url()).await.expect("the address of Redis")
+        Self::node_at(&self.0.url()).await
+    }
+
+    /// One that takes another way.
+    pub async fn node_at(url: &str) -> RedisBackplane {
+        RedisBackplane::connect(url).await.expect("the address of Redis")
     }
 }
 

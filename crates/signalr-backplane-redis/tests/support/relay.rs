@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 pub struct Relay {
     port: u16,
@@ -12,12 +12,18 @@ pub struct Relay {
 impl Relay {
     /// The first connection goes to the first port, the second to the second, and so on, again and again.
     pub async fn in_turn(ports: Vec<u16>) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+        Self::on(0, ports).await
+    }
+
+    /// The same at a chosen port. Dropping it ends its connections, and nobody gets through any more.
+    pub async fn on(port: u16, ports: Vec<u16>) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.expect("a free port");
         let port = listener.local_addr().expect("its address").port();
         let task = tokio::spawn(async move {
+            let mut open = JoinSet::new();
             for target in ports.into_iter().cycle() {
                 let (mut from, _) = listener.accept().await.expect("a connection");
-                tokio::spawn(async move {
+                open.spawn(async move {
                     if let Ok(mut to) = TcpStream::connect((Ipv4Addr::LOCALHOST, target)).await {
                         // Either end may go at any time.
                         let _ = tokio::io::copy_bidirectional(&mut from, &mut to).await;
@@ -26,6 +32,10 @@ impl Relay {
             }
         });
         Self { port, task }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     pub fn url(&self) -> String {
