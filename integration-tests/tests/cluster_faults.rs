@@ -256,5 +256,5 @@ async fn killed(fault: &str, time: Duration) -> Result<()> {
             redis.restart().await
         })
         .await?;
-    fleet.settle(fault, Account::BySender, recovery).await
+    fleet.settle(fault, Account::BySenderAndRedis, recovery).await
 }

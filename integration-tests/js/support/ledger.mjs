@@ -39,9 +39,9 @@ export class Ledger {
     return TOPICS.every((topic) => numbers[topic].every((number, speaker) => this.#stream(topic, speaker).next > number));
   }
 
-  /** What is lost of one speaker, as `topic number`. */
+  /** What is lost of one speaker. */
   lost(speaker) {
-    return TOPICS.flatMap((topic) => [...this.#stream(topic, speaker).holes].map((number) => `${topic} ${number}`));
+    return TOPICS.flatMap((topic) => [...this.#stream(topic, speaker).holes].map((number) => ({ topic, number })));
   }
 
   /** Fails for what came twice, and for what is lost and was said outside of every outage. */
