@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use signalr_integration_tests::dotnet::{self, DotnetClient};
 use signalr_integration_tests::http;
+use signalr_integration_tests::relay::Relay;
 use signalr_integration_tests::server::Server;
 
 const PROTOCOLS: [&str; 2] = ["json", "messagepack"];
@@ -469,3 +470,51 @@ async fn a_graceful_stop_lets_clients_come_back() -> Result<()> {
     field.client.event("reconnected", "a").await?;
     field.end().await
 }
+
+in_both_protocols!(a_cut_socket_is_replaced_and_nobody_notices, &["--stateful", "--parallel", "4"], field, {
+    const ROUNDS: usize = 60;
+    let relay = Relay::start(field.server.port()).await?;
+    let more = json!({
+        "statefulReconnect": true,
+        "on": [{ "method": "M", "argc": 1 }],
+        "respond": [{ "method": "Number", "argc": 1, "result": 42 }],
+    });
+    let url = format!("http://{}/scale", relay.address());
+    let id = field.client.connect("a", &url, field.protocol, more).await?;
+    let other = field.connect("b", "").await?;
+    let client = &mut field.client;
+    client.invoke("a", "Join", json!(["g"])).await?;
+    let counter = json!({ "conn": "a", "method": "Counter", "args": [ROUNDS, 5] });
+    let stream = client.begin("stream", counter).await?;
+    client.reply(stream).await?;
+    let mut calls = Vec::new();
+    for n in 0..ROUNDS {
+        if n % 12 == 6 {
+            relay.cut_all();
+        }
+        let call = json!({ "conn": "a", "method": "Echo", "args": [n] });
+        calls.push(client.begin("invoke", call).await?);
+        let up = json!({ "conn": "a", "method": "SendClient", "args": [other, "M", format!("up {n}")] });
+        client.ask("send", up).await?;
+        let text = format!("down {n}");
+        match n % 3 {
+            0 => client.invoke("b", "SendClient", json!([id, "M", text])).await?,
+            1 => client.invoke("b", "SendGroup", json!(["g", "M", text])).await?,
+            _ => client.invoke("b", "SendOthers", json!(["M", text])).await?,
+        };
+        if n % 10 == 7 {
+            assert_eq!(client.invoke("b", "AskClient", json!([id, "Number", n])).await?, json!(42));
+        }
+    }
+    for (n, call) in calls.into_iter().enumerate() {
+        assert_eq!(client.reply(call).await?, json!(n));
+    }
+    for n in 0..ROUNDS {
+        assert_eq!(client.message("a", "M").await?, json!([format!("down {n}")]));
+        assert_eq!(client.message("b", "M").await?, json!([format!("up {n}")]));
+        assert_eq!(client.stream_event(stream).await?["value"], n);
+    }
+    assert_eq!(client.stream_event(stream).await?["event"], "complete");
+    assert_eq!(client.invoke("a", "GetConnectionId", json!([])).await?, json!(id));
+    assert_eq!((client.untaken("a"), client.untaken("b")), (0, 0));
+});

@@ -60,6 +60,14 @@ fn hub(ledger: &Ledger) -> HubBuilder {
         .stream("Count", |_: Context, count: u32, length: usize| async move {
             Ok(futures_util::stream::iter((0..count).map(move |n| Ok(format!("{n:0length$}")))))
         })
+        .method("SlowSum", |_: Context, mut items: ClientStream<u32>| async move {
+            let mut sum = 0;
+            while let Some(item) = items.next().await {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                sum += item?;
+            }
+            Ok(sum)
+        })
         .on_connected(move |cx| {
             connected.note("connected");
             async move { cx.groups().add("everybody").await }
@@ -410,6 +418,38 @@ async fn a_stream_waits_for_its_client_and_is_complete() {
         }
     }
     assert_eq!((received, cuts), (200, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn items_that_fill_a_stream_are_taken_once() {
+    let (server, _) = serve().await;
+    let session = Session::new(&server).await;
+    let mut wire = session.start(&server, 2).await;
+    let messages: Vec<String> = std::iter::once(
+        r#"{"type":1,"invocationId":"1","target":"SlowSum","arguments":[],"streamIds":["s"]}"#.to_owned(),
+    )
+    .chain((1..=20).map(|n| format!(r#"{{"type":2,"invocationId":"s","item":{n}}}"#)))
+    .chain([r#"{"type":3,"invocationId":"s"}"#.to_owned()])
+    .collect();
+    for message in &messages[..15] {
+        wire.send(message).await;
+    }
+    // More than the stream holds; the method takes one per second.
+    wire.settle().await;
+    wire.cut();
+    let mut wire = session.connect(&server).await;
+    assert_eq!(wire.next().await, r#"{"type":9,"sequenceId":1}"#);
+    wire.send(r#"{"type":9,"sequenceId":1}"#).await;
+    for message in &messages {
+        wire.send(message).await;
+    }
+    loop {
+        let record = wire.next().await;
+        if record.starts_with(r#"{"type":3"#) {
+            assert_eq!(record, r#"{"type":3,"invocationId":"1","result":210}"#);
+            break;
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -26,12 +26,13 @@ export const LINKS = [
 
 /** Builds a connection that is not started yet. `test` is the test context that owns it. */
 export function build(test, url, protocol, options = {}) {
-  const { reconnect, ...transport } = options;
+  const { reconnect, stateful, ...transport } = options;
   const builder = new signalR.HubConnectionBuilder()
     .withUrl(url, { transport: protocol.transport ?? WebSockets, httpClient: new WatchingClient(QUIET), ...transport })
     .withHubProtocol(protocol.make())
     .configureLogging(LOG);
   if (reconnect) builder.withAutomaticReconnect(reconnect);
+  if (stateful) builder.withStatefulReconnect();
   const connection = builder.build();
   test.after(() => connection.stop());
   return connection;

@@ -91,7 +91,8 @@ fn counted_step(
         return Step::Done;
     }
     let step = message_step(calls, endpoint, message, cx);
-    if let (Step::Done, Some(received)) = (&step, &mut calls.received) {
+    let is_used = matches!(step, Step::Done | Step::Full(_));
+    if let Some(received) = calls.received.as_mut().filter(|_| is_used) {
         received.count();
     }
     step
