@@ -63,6 +63,7 @@ fn hub(ledger: &Ledger) -> HubBuilder {
         .method("SlowSum", |_: Context, mut items: ClientStream<u32>| async move {
             let mut sum = 0;
             while let Some(item) = items.next().await {
+                // Virtual time.
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 sum += item?;
             }
