@@ -91,6 +91,7 @@ async fn frames_that_break_the_rules_are_answered_with_their_code() {
         let server = server(&app, options);
         let mut client = Client::connect_early(&server, ROOM, bytes.into()).await;
         assert_eq!(client.read_close().await, code);
+        assert!(client.read().await.is_none(), "the stream ends at once");
         // Nothing of what follows counts, and the socket is not kept for ever.
         client.text("ignored").await;
         assert_eq!(life(&mut client).await, Duration::from_secs(5));

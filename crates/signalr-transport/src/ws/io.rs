@@ -24,6 +24,9 @@ pub(crate) trait Io: Unpin {
 
     /// Writes bytes that do not belong to the outbox, which must be empty and closed.
     fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>>;
+
+    /// Tells the peer that nothing more will be written. What it still sends can be read.
+    fn end_writing(&mut self, cx: &mut Context<'_>);
 }
 
 impl Io for AnyIo {
@@ -37,6 +40,10 @@ impl Io for AnyIo {
 
     fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         (**self).poll_write(cx, bytes)
+    }
+
+    fn end_writing(&mut self, cx: &mut Context<'_>) {
+        (**self).end_writing(cx);
     }
 }
 
@@ -100,6 +107,11 @@ impl Io for TcpIo {
             }
         }
     }
+
+    fn end_writing(&mut self, _: &mut Context<'_>) {
+        // A socket that is gone needs no end.
+        let _ = socket2::SockRef::from(self.write.0.as_ref()).shutdown(std::net::Shutdown::Write);
+    }
 }
 
 /// Any other stream: TLS, memory. Only the connection's own task writes to it.
@@ -131,6 +143,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Io for StreamIo<S> {
             return Poll::Ready(Err(error));
         }
         Poll::Ready(Ok(written))
+    }
+
+    fn end_writing(&mut self, cx: &mut Context<'_>) {
+        // One that has to wait is completed when the stream is dropped, which comes soon.
+        let _ = Pin::new(&mut self.0).poll_shutdown(cx);
     }
 }
 

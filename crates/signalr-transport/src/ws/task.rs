@@ -255,7 +255,12 @@ impl<I: Io> WebSocketTask<I> {
         match then {
             AfterClose::Drop => self.drop_socket(),
             AfterClose::Wait => self.phase = Phase::Waiting,
-            AfterClose::Discard => self.phase = Phase::Deaf,
+            AfterClose::Discard => {
+                // The peer need not answer: it sees the end at once, as with the reference, but without a reset that
+                // could overtake our Close.
+                io.end_writing(cx);
+                self.phase = Phase::Deaf;
+            }
         }
         // Reading begins again, or the end has come: both need another poll.
         cx.waker().wake_by_ref();
