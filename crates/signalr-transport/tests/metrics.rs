@@ -5,13 +5,14 @@
 #[allow(unreachable_pub, dead_code, reason = "shared by several test programs, each of which uses a part")]
 mod support;
 
+use http::Method;
 use metrics::{
     Counter, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit,
 };
 use signalr_transport::EndpointOptions;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use support::{App, Client, negotiate, server, ticket};
+use support::{App, Client, answer, negotiate, parts, server, ticket};
 
 /// Writes down every change as text.
 #[derive(Clone, Default)]
@@ -107,4 +108,33 @@ async fn connections_are_counted_from_their_transport_to_their_end() {
     drop(client);
     let last = taken().pop().unwrap();
     assert!(last.starts_with(&format!("{duration}=app_shutdown,")), "{last}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_transport_has_its_label_and_an_absent_client_its_status() {
+    let notes = Notes::default();
+    let _recording = metrics::set_default_local_recorder(&notes);
+    let taken = || std::mem::take(&mut *notes.0.lock().unwrap());
+    let server = server(&App::default(), EndpointOptions::default());
+    let ends = async || {
+        while server.connections() > 0 {
+            tokio::time::advance(Duration::from_millis(500)).await;
+            tokio::task::yield_now().await;
+        }
+        taken()
+    };
+
+    let at = format!("/hub?id={}", negotiate(&server).await);
+    assert_eq!(answer(&server, Method::GET, &at, &[]).await.status(), 200);
+    let seen = ends().await;
+    assert_eq!(seen[0], "signalr.server.active_connections signalr.transport=long_polling +1");
+    assert_eq!(seen[1], "signalr.server.active_connections signalr.transport=long_polling -1");
+    let timed_out = "connection.duration signalr.connection.status=timeout,signalr.transport=long_polling ";
+    assert!(seen[2].contains(timed_out), "{seen:?}");
+
+    let at = format!("/hub?id={}", negotiate(&server).await);
+    drop(server.respond(&parts(Method::GET, &at, &[("accept", "text/event-stream")])).await);
+    let seen = ends().await;
+    assert_eq!(seen[0], "signalr.server.active_connections signalr.transport=server_sent_events +1");
+    assert!(seen[2].contains("status=normal_closure,signalr.transport=server_sent_events "), "{seen:?}");
 }

@@ -157,3 +157,14 @@ impl Drop for ExchangeTask {
         self.exchange.dispose();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_connection_costs_little() {
+        let sizes = size_of::<ExchangeTask>() + size_of::<Exchange>();
+        assert!(sizes < 700, "a connection that requests carry has {sizes} bytes");
+    }
+}
