@@ -196,7 +196,8 @@ impl<'de> Deserialize<'de> for Money {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use signalr_protocol::{HubProtocol, Payload, PayloadStyle, Protocol};
+    use signalr_protocol::{HubProtocol, NamingPolicy, Payload, PayloadStyle, Protocol};
+    use std::collections::BTreeMap;
 
     #[test]
     fn names_are_read_in_any_spelling_and_written_in_camel_case() {
@@ -226,6 +227,21 @@ mod tests {
             let read: Everything = Payload::new(kind, &out).with_style(protocol.style()).decode().unwrap();
             // MessagePack does not say which dates are UTC.
             assert_eq!(Everything { local: Everything::sample().local, ..read }, Everything::sample());
+        }
+    }
+
+    /// What the reference wrote for its own sample, with `--json-names camel` and `declared`.
+    const RECORDED: &str = include_str!("../../../data/everything.json");
+
+    #[test]
+    fn every_naming_policy_writes_what_the_reference_wrote() {
+        let recorded: BTreeMap<String, String> = serde_json::from_str(RECORDED).unwrap();
+        let camel = PayloadStyle::dotnet(Protocol::Json);
+        for (kind, style) in [("camel", camel), ("declared", camel.names(NamingPolicy::PascalCase))] {
+            let mut out = Vec::new();
+            let json = HubProtocol::new(Protocol::Json).with_style(style);
+            json.write_value(&mut out, &Everything::sample()).unwrap();
+            assert_eq!(String::from_utf8(out).unwrap(), recorded[kind], "{kind}");
         }
     }
 }
