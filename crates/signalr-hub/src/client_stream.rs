@@ -169,7 +169,7 @@ impl<T: DeserializeOwned + Send> Upload for Shared<T> {
             return;
         }
         // User code runs in here: no lock is held.
-        let item = match item.decode::<T>() {
+        let item = match item.decode_item::<T>() {
             Ok(item) => item,
             Err(error) => {
                 let error = HubError::named("InvalidDataException", error.text);

@@ -98,7 +98,11 @@ pub(crate) fn write_arguments(
     Err(off())
 }
 
-pub(crate) fn decode_value<T: DeserializeOwned>(_span: &[u8], _style: PayloadStyle) -> Result<T, BindError> {
+pub(crate) fn decode_value<T: DeserializeOwned>(
+    _span: &[u8],
+    _style: PayloadStyle,
+    _what: &str,
+) -> Result<T, BindError> {
     Err(BindError::other(OFF))
 }
 

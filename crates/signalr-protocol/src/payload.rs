@@ -84,7 +84,18 @@ impl<'a> Payload<'a> {
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, BindError> {
         match self.protocol {
             Protocol::Json => json::decode_value(self.span, self.style),
-            Protocol::MessagePack => msgpack::decode_value(self.span, self.style),
+            Protocol::MessagePack => msgpack::decode_value(self.span, self.style, "argument"),
+        }
+    }
+
+    /// As [`Payload::decode`], for the item of a stream: its error says so in MessagePack, as the reference's does.
+    ///
+    /// # Errors
+    /// The value does not fit the type.
+    pub fn decode_item<T: DeserializeOwned>(&self) -> Result<T, BindError> {
+        match self.protocol {
+            Protocol::Json => self.decode(),
+            Protocol::MessagePack => msgpack::decode_value(self.span, self.style, "item"),
         }
     }
 }

@@ -15,7 +15,8 @@ use crate::filter::{self, HubCall};
 use crate::reply::{Reply, fail_call, refuse};
 use crate::stream::StreamSink;
 use signalr_core::{Completed, RawResult};
-use signalr_protocol::{BindError, Invocation, Message, Payload};
+use signalr_protocol::{BindError, Invocation, Message, Payload, Protocol};
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Context as TaskContext;
@@ -229,24 +230,22 @@ fn streaming(
     let Some(method) = endpoint.definition.method(&invocation.target) else {
         return unknown_method(calls, &invocation);
     };
-    if let Some(step) = unauthorized(calls, &invocation, method, &invocation.target) {
+    let spelled = spelling(calls, &invocation, method);
+    if let Some(step) = unauthorized(calls, &invocation, method, &spelled) {
         return step;
     }
-    // Streaming calls keep the client's spelling in binding failures (B-5.3).
     let Run::Stream(run) = &method.run else {
         let text = format!(
-            "The client attempted to invoke the non-streaming '{}' method with a streaming invocation.",
-            method.name
+            "The client attempted to invoke the non-streaming '{spelled}' method with a streaming invocation."
         );
-        let spelled = invocation.target.clone();
         return wrong_mode(calls, invocation, method, &spelled, &text);
     };
-    if let Some(step) = wrong_streams(calls, &invocation, method, &invocation.target) {
+    if let Some(step) = wrong_streams(calls, &invocation, method, &spelled) {
         return step;
     }
     let id = invocation.invocation_id.as_deref();
     if let Err(error) = (method.check)(invocation.arguments) {
-        return call_fault(calls, id, &invocation.target, error.into());
+        return call_fault(calls, id, &spelled, error.into());
     }
     if let Some(error) = invocation.deferred {
         return Step::End(Ending::protocol(&error));
@@ -280,8 +279,16 @@ fn streaming(
         }
         Err(fault) => {
             calls.forget_stream(id);
-            call_fault(calls, Some(id), &invocation.target, fault)
+            call_fault(calls, Some(id), &spelled, fault)
         }
+    }
+}
+
+/// How errors spell the method of a streaming call: MessagePack keeps the client's spelling there (B-5.3).
+fn spelling<'a>(calls: &Calls, invocation: &Invocation<'a>, method: &'a Method) -> Cow<'a, str> {
+    match calls.context().protocol() {
+        Protocol::MessagePack => invocation.target.clone(),
+        _ => Cow::Borrowed(&*method.name),
     }
 }
 
@@ -380,7 +387,7 @@ fn wrong_streams(calls: &Calls, invocation: &Invocation<'_>, method: &Method, sp
         return Some(Step::End(Ending::protocol(error)));
     }
     let error = HubError::new(format!("Client sent {sent} stream(s), Hub method expects {expected}."));
-    let text = format!("An unexpected error occurred invoking '{}' on the server.", method.name);
+    let text = format!("An unexpected error occurred invoking '{spelled}' on the server.");
     fail_call(calls.context(), id, &method.name, &text, &error);
     Some(Step::Done)
 }

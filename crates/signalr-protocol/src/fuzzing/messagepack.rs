@@ -58,7 +58,7 @@ pub fn msgpack_arguments(array: &[u8]) {
     let _ = arguments::<Vec<Binary>>(array);
     let _ = arguments::<HashMap<String, Vec<Timestamp>>>(array);
     let _ = arguments::<BTreeMap<u32, Option<OffsetDate>>>(array);
-    let _ = decode_value::<Tree>(array, PayloadStyle::SERDE);
+    let _ = decode_value::<Tree>(array, PayloadStyle::SERDE, "argument");
 }
 
 fn arguments<T: DeserializeOwned>(array: &[u8]) -> Result<(), BindError> {
@@ -133,5 +133,5 @@ pub fn lz4_decode(value: &[u8]) {
             assert_eq!(lz4::expand_if_compressed(&compressed), Some(Ok(plain.clone())));
         }
     }
-    let _ = decode_value::<serde_json::Value>(value, PayloadStyle::SERDE);
+    let _ = decode_value::<serde_json::Value>(value, PayloadStyle::SERDE, "argument");
 }

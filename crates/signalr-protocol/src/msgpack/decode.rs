@@ -42,10 +42,14 @@ impl<'a> ArgumentReader<'a> {
     }
 }
 
-/// Reads one item or result; the error's text is the reference's for a result (B-5.3).
-pub(crate) fn decode_value<T: DeserializeOwned>(span: &[u8], style: PayloadStyle) -> Result<T, BindError> {
+/// Reads one item or result; the error's text is the reference's for a result or, as `what` says, an item (B-5.3).
+pub(crate) fn decode_value<T: DeserializeOwned>(
+    span: &[u8],
+    style: PayloadStyle,
+    what: &str,
+) -> Result<T, BindError> {
     decode(&mut Cursor::new(span), style).map_err(|error| BindError {
-        text: format!("Deserializing object of the `{}` type for 'argument' failed.", dotnet_name::<T>())
+        text: format!("Deserializing object of the `{}` type for '{what}' failed.", dotnet_name::<T>())
             .into(),
         detail: Some(error.to_string().into()),
     })
