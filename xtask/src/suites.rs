@@ -210,6 +210,9 @@ fn add_node(suites: &mut Vec<Suite>, folder: &Path) {
             may_be_empty: false,
         });
     }
+    let (matrix, client): (Vec<String>, Vec<String>) =
+        client.into_iter().partition(|file| file.starts_with("matrix-"));
+    suites.extend(matrix.into_iter().map(matrix_suite));
     if !client.is_empty() {
         suites.push(Suite {
             name: "js".to_owned(),
@@ -239,6 +242,22 @@ fn add_node(suites: &mut Vec<Suite>, folder: &Path) {
             work: Work::Node(fleet),
             may_be_empty: false,
         });
+    }
+}
+
+/// One client of the matrix: `matrix-CLIENT.test.mjs`.
+fn matrix_suite(file: String) -> Suite {
+    let name = file.trim_end_matches(".test.mjs").to_owned();
+    let mut needs = vec![Need::NodePackages];
+    needs.extend(name.contains("browser").then_some(Need::Chromium));
+    needs.extend(name.contains("dotnet").then_some(Need::DotnetPeer));
+    Suite {
+        about: "one client by every transport and protocol, feature by feature; prints a table".to_owned(),
+        name,
+        needs,
+        budget: Duration::from_secs(120),
+        work: Work::Node(vec![file]),
+        may_be_empty: false,
     }
 }
 

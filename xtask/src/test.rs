@@ -197,6 +197,9 @@ impl Runner<'_> {
             let outcome =
                 Job { name: self.suite.name.clone(), command, budget, log: Some(log.clone()) }.run()?;
             sum.add(counts::parse(&outcome.output));
+            for line in table_lines(&outcome.output) {
+                println!("    {line}");
+            }
             if !outcome.ending.is_success() {
                 println!("--- the end of {}", log.display());
                 println!("{}\n---", process::tail(&outcome.output, 80));
@@ -292,6 +295,11 @@ impl Runner<'_> {
     }
 }
 
+/// The lines of a table that a suite wants to be seen, whatever else it prints.
+fn table_lines(output: &str) -> impl Iterator<Item = &str> {
+    output.lines().filter_map(|line| line.trim_start().strip_prefix("MATRIX "))
+}
+
 /// Where the standard library lies that tests of procedural macros load.
 fn rust_libraries() -> Option<PathBuf> {
     let output = Command::new("rustc").args(["--print", "target-libdir"]).output().ok()?;
@@ -313,6 +321,12 @@ mod tests {
             package_name("path+file:///w/integration-tests#signalr-integration-tests@0.1.0"),
             "signalr-integration-tests"
         );
+    }
+
+    #[test]
+    fn tables_are_found_in_what_a_suite_prints() {
+        let output = "▶ features\n  ✔ one\nMATRIX | client | invoke |\nMATRIX -: text only\nℹ tests 1\n";
+        assert_eq!(table_lines(output).collect::<Vec<_>>(), ["| client | invoke |", "-: text only"]);
     }
 
     #[test]

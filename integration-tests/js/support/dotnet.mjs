@@ -32,6 +32,11 @@ export class DotnetClient {
     };
   }
 
+  /** The number of the next request: a stream is known by that of its own. */
+  following() {
+    return this.#count + 1;
+  }
+
   /** A request and its reply; an error reply is an error. */
   ask(op, fields) {
     const id = this.#count += 1;
@@ -49,7 +54,10 @@ export class DotnetClient {
   #take(line) {
     if (line.event === 'message') {
       this.#handlers.get(`${line.conn} ${line.method}`)?.(...line.args);
-    } else if (line.event === undefined) {
+    }
+    if (line.event !== undefined) {
+      this.onevent?.(line);
+    } else {
       const reply = this.#replies.get(line.id);
       this.#replies.delete(line.id);
       if (line.ok) reply?.resolve(line.result);
