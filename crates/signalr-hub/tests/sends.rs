@@ -329,7 +329,7 @@ async fn a_connecting_client_can_write_to_another_and_to_itself() {
 }
 
 /// A hub whose methods ask from unusual places, and what its disconnect hook was answered.
-fn asking_hub(heard: mpsc::UnboundedSender<String>) -> Arc<HubEndpoint> {
+fn asking_hub(heard: mpsc::Sender<String>) -> Arc<HubEndpoint> {
     let hub = HubBuilder::new("Asks")
         .method("InATask", |cx: Context| async move {
             let caller = cx.clients().caller();
@@ -349,7 +349,7 @@ fn asking_hub(heard: mpsc::UnboundedSender<String>) -> Arc<HubEndpoint> {
             async move {
                 let answer = cx.clients().caller().invoke::<i32>("Q", ()).await;
                 let text = answer.map_or_else(|error| error.message().to_owned(), |n| n.to_string());
-                heard.send(text).map_err(|_| HubError::new("nobody listens"))
+                heard.try_send(text).map_err(|_| HubError::new("nobody listens"))
             }
         });
     HubEndpoint::new(hub, HubOptions::default())
@@ -357,7 +357,7 @@ fn asking_hub(heard: mpsc::UnboundedSender<String>) -> Arc<HubEndpoint> {
 
 #[tokio::test(start_paused = true)]
 async fn a_task_of_a_method_may_ask_too() {
-    let hub = asking_hub(mpsc::unbounded_channel().0);
+    let hub = asking_hub(mpsc::channel(1).0);
     let mut client = TestClient::builder().start(hub.handler(), Protocol::Json).await.unwrap();
     let call = client.call("InATask", ()).unwrap();
     let question = client.next_invocation().await.unwrap();
@@ -367,7 +367,7 @@ async fn a_task_of_a_method_may_ask_too() {
 
 #[tokio::test(start_paused = true)]
 async fn methods_with_streams_may_ask() {
-    let hub = asking_hub(mpsc::unbounded_channel().0);
+    let hub = asking_hub(mpsc::channel(1).0);
     let mut client = TestClient::builder().start(hub.handler(), Protocol::Json).await.unwrap();
     let (call, streams) = client.upload("WhileReading", (), 1).unwrap();
     client.send_item(&streams[0], &1).unwrap();
@@ -383,7 +383,7 @@ async fn methods_with_streams_may_ask() {
 
 #[tokio::test(start_paused = true)]
 async fn a_question_in_the_disconnect_hook_fails_at_once() {
-    let (heard, mut answers) = mpsc::unbounded_channel();
+    let (heard, mut answers) = mpsc::channel(1);
     let hub = asking_hub(heard);
     let mut client = TestClient::builder().id("a").start(hub.handler(), Protocol::Json).await.unwrap();
     client.close();
