@@ -124,7 +124,8 @@ impl EndpointOptions {
     /// Whether clients that ask for it at negotiate may replace a broken WebSocket without losing their connection:
     /// messages that they have not confirmed are kept and sent again, and the hub notices nothing. Default false, as in
     /// the reference. A client may be away for the server's disconnect time-out; how much is kept for it is the hub's
-    /// `stateful_reconnect_buffer_size`. Every reconnect must reach this server.
+    /// `stateful_reconnect_buffer_size`. Every reconnect must reach this server. The counter `signalr.server.absences` says
+    /// how absences end: `resumed`, or why not.
     pub fn allow_stateful_reconnects(mut self, allow: bool) -> Self {
         self.stateful_reconnects = allow;
         self

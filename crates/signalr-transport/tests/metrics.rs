@@ -7,12 +7,14 @@ mod support;
 
 use http::Method;
 use metrics::{
-    Counter, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit,
+    Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
+    SharedString, Unit,
 };
-use signalr_transport::EndpointOptions;
+use signalr_transport::{EndpointOptions, Server};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use support::{App, Client, answer, negotiate, parts, server, ticket};
+use tokio::task::JoinHandle;
 
 /// Writes down every change as text.
 #[derive(Clone, Default)]
@@ -26,6 +28,16 @@ struct Noted {
 impl Noted {
     fn note(&self, what: String) {
         self.notes.0.lock().unwrap().push(format!("{} {what}", self.name));
+    }
+}
+
+impl CounterFn for Noted {
+    fn increment(&self, value: u64) {
+        self.note(format!("+{value}"));
+    }
+
+    fn absolute(&self, value: u64) {
+        self.note(format!("={value}"));
     }
 }
 
@@ -63,8 +75,8 @@ impl Recorder for Notes {
 
     fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
 
-    fn register_counter(&self, _: &Key, _: &Metadata<'_>) -> Counter {
-        Counter::noop()
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        Counter::from_arc(self.of(key))
     }
 
     fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
@@ -137,4 +149,53 @@ async fn every_transport_has_its_label_and_an_absent_client_its_status() {
     let seen = ends().await;
     assert_eq!(seen[0], "signalr.server.active_connections signalr.transport=server_sent_events +1");
     assert!(seen[2].contains("status=normal_closure,signalr.transport=server_sent_events "), "{seen:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn absences_are_counted_by_how_they_end() {
+    let notes = Notes::default();
+    let _recording = metrics::set_default_local_recorder(&notes);
+    let absences = || {
+        let taken = std::mem::take(&mut *notes.0.lock().unwrap());
+        let of_absences = taken.into_iter().filter(|note| note.starts_with("signalr.server.absences "));
+        of_absences.collect::<Vec<_>>()
+    };
+    let counted = |outcome: &str| [format!("signalr.server.absences outcome={outcome} +1")];
+    let app = App::default();
+    let server = server(&app, EndpointOptions::default().allow_stateful_reconnects(true));
+
+    let (token, away) = leave(&server).await;
+    let mut back = Client::connect_to(&server, &format!("/hub?id={token}")).await;
+    assert_eq!(back.read_text().await, "{\"type\":9,\"sequenceId\":1}\u{1e}");
+    assert_eq!(absences(), counted("resumed"));
+    back.vanish();
+    away.await.unwrap();
+    assert_eq!(absences(), counted("inactive"), "nobody came for 15 s");
+
+    let (_, away) = leave(&server).await;
+    let connection = app.opened.lock().unwrap().clone().unwrap();
+    (0..3).for_each(|_| connection.send_payload(&[b'x'; 60]));
+    away.await.unwrap();
+    assert_eq!(absences(), counted("resume_buffer_full"));
+
+    let (_, away) = leave(&server).await;
+    server.stop(Duration::from_secs(1)).await;
+    away.await.unwrap();
+    assert_eq!(absences(), counted("server_shutdown"));
+}
+
+/// A client that may come back and has gone: its token, and the connection's task.
+async fn leave(server: &Server) -> (String, JoinHandle<()>) {
+    let target = "/hub/negotiate?negotiateVersion=1&useStatefulReconnect=true";
+    let body = answer(server, Method::POST, target, &[]).await.into_body();
+    let text = std::str::from_utf8(&body).unwrap();
+    assert!(text.starts_with("{\"useStatefulReconnect\":true,"), "{text}");
+    let token = text.split("\"connectionToken\":\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let mut client = Client::connect_to(server, &format!("/hub?id={token}")).await;
+    client.text("arm 100").await;
+    assert_eq!(client.read_text().await, "armed");
+    let task = client.vanish();
+    // Virtual time: the server notices before any passes.
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    (token, task)
 }

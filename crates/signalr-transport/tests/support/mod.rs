@@ -6,6 +6,7 @@ use http::request::Parts;
 use http::{Method, Request, Response};
 use signalr_core::Instant;
 use signalr_core::{CloseReason, Connection, ConnectionDriver, ConnectionHandler, InputEnd, WorkEnd};
+use signalr_protocol::Protocol;
 use signalr_transport::{EndpointOptions, Reply, Server, UpgradeTicket};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -24,11 +25,13 @@ pub enum Seen {
 }
 
 /// An application: `!` ends normally, `?` with an error, `big N` sends N bytes, `alarm N` asks for a tick in N
-/// seconds, `stubborn` makes it ignore requests to close, `hang` makes it take nothing more and never end; anything else
-/// comes back.
+/// seconds, `arm N` keeps N bytes for a client that may come back, `stubborn` makes it ignore requests to close, `hang`
+/// makes it take nothing more and never end; anything else comes back.
 #[derive(Clone, Default)]
 pub struct App {
     pub seen: Arc<Mutex<Vec<Seen>>>,
+    /// The connection that was opened last.
+    pub opened: Arc<Mutex<Option<Arc<Connection>>>>,
 }
 
 impl App {
@@ -47,6 +50,7 @@ struct Driver {
 
 impl ConnectionHandler for App {
     fn open(&self, connection: &Arc<Connection>) -> Box<dyn ConnectionDriver> {
+        *self.opened.lock().unwrap() = Some(connection.clone());
         Box::new(Driver {
             app: self.clone(),
             connection: connection.clone(),
@@ -69,6 +73,11 @@ impl ConnectionDriver for Driver {
         let text = std::str::from_utf8(input).unwrap_or_default();
         match text.split_once(' ').map(|(word, number)| (word, number.parse::<u64>())) {
             Some(("big", Ok(length))) => self.connection.send_payload(&vec![b'x'; length as usize]),
+            Some(("arm", Ok(bytes))) => {
+                self.connection.set_protocol(Protocol::Json);
+                self.connection.arm_resume(bytes as usize);
+                self.connection.send_control(b"armed");
+            }
             Some(("alarm", Ok(seconds))) => {
                 self.connection.set_deadline(Some(Instant::now() + Duration::from_secs(seconds)));
             }
@@ -167,6 +176,13 @@ pub struct Client {
 }
 
 impl Client {
+    /// Connects with what the target says.
+    pub async fn connect_to(server: &Server, target: &str) -> Self {
+        let (stream, far) = duplex(1024);
+        let task = tokio::spawn(ticket(server, target).await.run(far, Bytes::new()));
+        Self { stream, task }
+    }
+
     /// Connects without negotiation over a pipe of `size` bytes.
     pub async fn connect(server: &Server, size: usize) -> Self {
         Self::connect_early(server, size, Bytes::new()).await
