@@ -20,7 +20,7 @@
 //! | promise | test |
 //! | --- | --- |
 //! | every rule of the contract of [`Backplane`](signalr_core::Backplane), FIFO per sender and topic and one order per topic for all servers among them | `tests/conformance_redis.rs` |
-//! | the wire format is the reference's, byte for byte | `tests/vectors.rs` |
+//! | the wire format is the reference's, byte for byte | `tests/vectors_redis_protocol.rs` |
 //! | the format is written down, and every example in it is true | `tests/format_document.rs` |
 //! | servers of ours and of ASP.NET Core are one fleet: targets, groups, client results, prefix, compression | `integration-tests/tests/dotnet_redis.rs`, `integration-tests/js/cluster/mixed.test.mjs` (on every kind of Redis by `cargo xtask cluster --all`) |
 //! | at most once, also across an outage; what is lost is between what was dropped and dropped + unknown | `a_killed_redis_costs_what_was_counted_and_nothing_arrives_twice`, `a_frozen_redis_is_noticed_and_costs_what_was_counted` |
@@ -87,7 +87,9 @@
 //! asked, and the one that knows of the newest failover is believed; all are listened to (`+switch-master`) and asked
 //! again every second. The publisher's server is asked for its role once per probe period, so that one that was demoted
 //! by hand is left. Among several endpoints that say they are primary the first of the list is used; nothing but Sentinel
-//! can tell which of them is right.
+//! can tell which of them is right: not the reference library's tie-breaker either, a key that one of them may hold. The
+//! option `tieBreaker` is taken and written back, so that a connection string may be shared with .NET, and nothing reads or
+//! writes that key here.
 //!
 //! Commands that are sent: `HELLO`, `AUTH`, `SELECT`, `SUBSCRIBE`, `UNSUBSCRIBE`, `PUBLISH`; `PUBSUB NUMSUB` to see
 //! whether a client still has a server, and `CLIENT SETNAME` if a name was chosen, neither of them when the command map
@@ -132,6 +134,8 @@ mod cluster;
 mod dial;
 mod engine;
 mod fan;
+#[doc(hidden)]
+pub mod fuzzing;
 mod health;
 mod hub;
 mod inbox;

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use proptest::prelude::*;
+use signalr_backplane_redis::fuzzing;
 use signalr_backplane_redis::wire::{
     AckMessage, Channels, Codec, CompletionMessage, FleetMessage, GroupCommandMessage, Invocation, WireError,
 };
@@ -81,5 +82,17 @@ fn giant_lengths_cost_nothing() {
         b"\x92\x90\x81\xa1a\xc6\xff\xff\xff\xffa",
     ] {
         assert_eq!(Invocation::read(&Bytes::from_static(bytes)), Err(WireError::Truncated));
+    }
+}
+
+proptest! {
+    #[test]
+    fn replies_end_where_they_end(bytes in prop::collection::vec(prop::sample::select(b"$*:+-%>|_12\r\nx".to_vec()), 0..60)) {
+        fuzzing::redis_replies(&bytes);
+    }
+
+    #[test]
+    fn messages_are_read_back_whatever_they_are(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+        fuzzing::redis_messages(&bytes);
     }
 }

@@ -112,7 +112,9 @@ fn run_target(workspace: &Workspace, programs: &Path, target: &str, seconds: u64
     let corpus = fuzz.join("corpus").join(target);
     let artifacts = fuzz.join("artifacts").join(target);
     std::fs::create_dir_all(&artifacts)?;
-    let seeds = seeds::write(&workspace.root.join("crates/signalr-protocol/tests/vectors"), target, &corpus)?;
+    let vectors = ["signalr-protocol", "signalr-backplane-redis"]
+        .map(|name| workspace.root.join("crates").join(name).join("tests/vectors"));
+    let seeds = seeds::write(&vectors, target, &corpus)?;
     let mut command = Command::new(programs.join(target));
     command
         .arg(&corpus)

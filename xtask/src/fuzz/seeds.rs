@@ -4,7 +4,7 @@
 //! left out, because the fuzzer would spend its time on their length.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use base64::Engine;
@@ -12,11 +12,15 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 /// Writes the seeds of a target into its corpus and says how many there are.
-pub(crate) fn write(vectors: &Path, target: &str, corpus: &Path) -> Result<usize> {
+pub(crate) fn write(vectors: &[PathBuf], target: &str, corpus: &Path) -> Result<usize> {
     std::fs::create_dir_all(corpus)?;
     let mut seeds = BTreeSet::new();
-    let entries = std::fs::read_dir(vectors).with_context(|| format!("cannot read {}", vectors.display()))?;
-    for path in entries.flatten().map(|entry| entry.path()) {
+    let mut entries = Vec::new();
+    for folder in vectors {
+        let found = std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+        entries.extend(found.flatten().map(|entry| entry.path()));
+    }
+    for path in entries {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         if path.extension().is_some_and(|extension| extension == "json") && concerns(target, &name) {
             let text = std::fs::read_to_string(&path)?;
@@ -34,6 +38,7 @@ pub(crate) fn write(vectors: &Path, target: &str, corpus: &Path) -> Result<usize
 /// Whether a file of vectors holds input of the kind that a target reads.
 fn concerns(target: &str, file: &str) -> bool {
     let known: &[(&str, &[&str])] = &[
+        ("redis", &["redis_protocol"]),
         ("json", &["hub_protocol_json"]),
         ("text", &["hub_protocol_json", "framing", "handshake"]),
         ("handshake", &["handshake"]),
@@ -123,6 +128,7 @@ mod tests {
         assert!(!concerns("json_parse", "lz4"));
         assert!(concerns("lz4_decode", "lz4"));
         assert!(concerns("msgpack_arguments", "hub_protocol_messagepack"));
+        assert!(concerns("redis_messages", "redis_protocol") && !concerns("redis_replies", "redis_config"));
         assert!(concerns("websocket_frames", "handshake"));
     }
 }
