@@ -69,7 +69,7 @@ impl Node {
 
     /// Queues a message; false when the server cannot be reached or has no room.
     pub(crate) fn push(&self, parcel: Parcel) -> bool {
-        let size = size(&parcel);
+        let size = parcel.1.weight();
         let queued = self.change(|queue| {
             if !queue.reachable || !queue.open {
                 return false;
@@ -125,7 +125,7 @@ impl Node {
             return None;
         }
         let parcel = queue.parcels.pop_front()?;
-        queue.bytes -= size(&parcel);
+        queue.bytes -= parcel.1.weight();
         Some(parcel)
     }
 
@@ -168,18 +168,4 @@ impl Queue {
             (true, false) => BackplaneState::Up,
         }
     }
-}
-
-/// What a message counts in a queue: its content and something for itself.
-fn size(parcel: &Parcel) -> usize {
-    let content = match &parcel.1 {
-        BackplaneMessage::Invocation(message) => {
-            let payloads: usize = message.payloads.iter().map(|(_, bytes)| bytes.len()).sum();
-            payloads + message.excluded.len() * 32
-        }
-        BackplaneMessage::Completion { message, .. } => message.len(),
-        BackplaneMessage::Fleet { body, .. } => body.len(),
-        _ => 0,
-    };
-    content + 128
 }

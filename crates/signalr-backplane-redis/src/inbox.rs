@@ -69,7 +69,7 @@ impl Inbox {
         if state.closed {
             return Ok(());
         }
-        let size = size(&message);
+        let size = message.weight();
         if state.bytes + size > ROOM {
             return Err(Overflow);
         }
@@ -100,7 +100,7 @@ impl Inbox {
             state.delivering = false;
             return None;
         };
-        state.bytes -= size(&message);
+        state.bytes -= message.weight();
         Some((topic, message))
     }
 
@@ -122,20 +122,6 @@ impl Drop for Done<'_> {
     fn drop(&mut self) {
         self.0.lock().delivering = false;
     }
-}
-
-/// What a message counts: its content and something for itself.
-pub(crate) fn size(message: &BackplaneMessage) -> usize {
-    let content = match message {
-        BackplaneMessage::Invocation(message) => {
-            let payloads: usize = message.payloads.iter().map(|(_, bytes)| bytes.len()).sum();
-            payloads + message.excluded.len() * 32
-        }
-        BackplaneMessage::Completion { message, .. } => message.len(),
-        BackplaneMessage::Fleet { body, .. } => body.len(),
-        _ => 0,
-    };
-    content + 128
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 //! Owns what must be known about it until its outcome is: the bytes, who waits, and what may be done with it when it
 //! turns out that it cannot be sent.
 
-use crate::inbox::size;
 use crate::member::{Member, Publishing};
 use signalr_core::{
     BackplaneError, BackplaneErrorKind, BackplaneMessage, Outcome, Ticket, TicketSender, Topic,
@@ -71,7 +70,7 @@ impl Parcel {
     /// What it counts against bounds.
     pub(crate) fn size(&self) -> usize {
         let kept = match &self.kind {
-            Kind::Send(_, message) => size(message),
+            Kind::Send(_, message) => message.weight(),
             _ => 0,
         };
         self.channel.len() + self.bytes.len() + kept + 128

@@ -14,7 +14,7 @@ pub mod secure;
 pub mod sentinel;
 pub mod sink;
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -102,27 +102,32 @@ impl RedisServer {
 
     /// Sends one command on a connection of its own and gives the first line of the answer.
     pub fn ask(&self, command: &str) -> String {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).expect("a connection to Redis");
-        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a time-out");
-        stream.write_all(format!("{command}\r\n").as_bytes()).expect("a command");
-        let mut line = String::new();
-        BufReader::new(stream).read_line(&mut line).expect("an answer");
-        line.trim().to_owned()
+        let answer = ask(self.port, command);
+        answer.lines().next().expect("an answer").to_owned()
     }
 
     /// Sends commands on one connection and gives all lines of all answers.
     pub fn ask_all(&self, commands: &[&str]) -> Vec<String> {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).expect("a connection to Redis");
-        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a time-out");
-        let text = commands.iter().map(|command| format!("{command}\r\n")).collect::<String>();
-        stream.write_all(format!("{text}QUIT\r\n").as_bytes()).expect("commands");
-        BufReader::new(stream).lines().map(|line| line.expect("an answer")).collect()
+        ask(self.port, &commands.join("\r\n")).lines().map(str::to_owned).collect()
     }
 
     fn signal(&self, signal: &str) {
         let sent = Command::new("kill").args([signal, &self.process.id().to_string()]).status();
         assert!(sent.expect("the kill program").success(), "kill {signal} failed");
     }
+}
+
+/// The whole answer to commands, one per line, on a connection of its own. A server that is just being demoted closes all
+/// connections: whoever gets no answer asks again.
+pub fn ask(port: u16, commands: &str) -> String {
+    let mut answer = String::new();
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("a connection to Redis");
+    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a time-out");
+    stream.write_all(format!("{commands}\r\n").as_bytes()).expect("commands");
+    // Closing our side makes the server answer and close its own.
+    stream.shutdown(std::net::Shutdown::Write).expect("an open connection");
+    let _ = stream.read_to_string(&mut answer);
+    answer
 }
 
 /// A Redis that will be.

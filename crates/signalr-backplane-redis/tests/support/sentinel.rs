@@ -3,12 +3,11 @@
 //! Owns starting them, and the questions that tests put to the Sentinels. Configuration files, which Sentinels rewrite,
 //! live in a directory that goes with the value.
 
-use super::{RedisServer, comes_true, free_port};
+use super::{RedisServer, ask, comes_true, free_port};
 use signalr_backplane_redis::RedisBackplane;
 use signalr_core::Backplane;
 use signalr_testkit::conformance::Fleet;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -153,17 +152,4 @@ fn launch(file: &std::path::Path) -> Option<Child> {
     let _ = process.kill();
     let _ = process.wait();
     None
-}
-
-/// The whole answer to one command, on a connection of its own.
-fn ask(port: u16, command: &str) -> String {
-    let mut answer = String::new();
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("a connection");
-    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a time-out");
-    stream.write_all(format!("{command}\r\n").as_bytes()).expect("a command");
-    // Closing our side makes the server answer and close its own.
-    stream.shutdown(std::net::Shutdown::Write).expect("an open connection");
-    // A server that is just being demoted closes all connections: no answer, and whoever waits for one asks again.
-    let _ = stream.read_to_string(&mut answer);
-    answer
 }

@@ -39,6 +39,22 @@ pub enum BackplaneMessage {
     },
 }
 
+impl BackplaneMessage {
+    /// What it counts against the bound of a queue, in bytes: its content, and a fixed amount for itself. Ours.
+    pub fn weight(&self) -> usize {
+        let content = match self {
+            Self::Invocation(message) => {
+                let payloads: usize = message.payloads.iter().map(|(_, bytes)| bytes.len()).sum();
+                payloads + message.excluded.len() * 32
+            }
+            Self::Completion { message, .. } => message.len(),
+            Self::Fleet { body, .. } => body.len(),
+            Self::GroupCommand(_) | Self::Ack { .. } => 0,
+        };
+        content + 128
+    }
+}
+
 /// A send to clients, encoded once by the sender for every protocol of the fleet.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
