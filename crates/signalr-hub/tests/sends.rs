@@ -390,3 +390,28 @@ async fn a_question_in_the_disconnect_hook_fails_at_once() {
     client.ended().await.unwrap();
     assert_eq!(answers.recv().await.unwrap(), "Connection 'a' disconnected.");
 }
+
+/// Counts how often it is written.
+struct Counting(std::sync::atomic::AtomicU32);
+
+impl serde::Serialize for &Counting {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        serializer.serialize_str("counted")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_many_get_is_written_once_for_each_protocol() {
+    let served = Served::new();
+    let mut clients = Vec::new();
+    for protocol in [Protocol::Json, Protocol::MessagePack, Protocol::Json, Protocol::MessagePack] {
+        clients.push(served.client(protocol).await);
+    }
+    let value = Counting(0.into());
+    context(&served).clients().all().send("M", (&value,)).await.unwrap();
+    for client in &mut clients {
+        assert_eq!(client.expect::<(String,)>("M").await.unwrap().0, "counted");
+    }
+    assert_eq!(value.0.into_inner(), 2);
+}

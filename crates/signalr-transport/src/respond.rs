@@ -52,6 +52,7 @@ pub(crate) enum Place {
 
 /// Finds out whether `path` is this pattern or its negotiate route.
 pub(crate) fn place(pattern: &str, path: &str) -> Option<Place> {
+    let path = &*decoded(path);
     let rest = path.get(pattern.len()..)?;
     if !path[..pattern.len()].eq_ignore_ascii_case(pattern) {
         return None;
@@ -64,6 +65,30 @@ pub(crate) fn place(pattern: &str, path: &str) -> Option<Place> {
     } else {
         None
     }
+}
+
+/// A path with its escapes resolved, except for a slash that is meant as a letter; as it is, if they mean no text.
+fn decoded(path: &str) -> Cow<'_, str> {
+    if !path.contains('%') {
+        return Cow::Borrowed(path);
+    }
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let digits = after.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        let byte = digits.filter(|_| *first == b'%').and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match byte.filter(|byte| *byte != b'/') {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8(bytes).map_or(Cow::Borrowed(path), Cow::Owned)
 }
 
 /// One request at one endpoint.
@@ -318,9 +343,23 @@ mod tests {
         assert_eq!(found("/chat"), "connect");
         assert_eq!(found("/CHAT/"), "connect");
         assert_eq!(found("/chat/Negotiate/"), "negotiate");
-        for other in
-            ["/", "/cha", "/chats", "/chat/x", "/chat//", "/chat/negotiate/x", "/chatnegotiate", "/ch\u{e4}t"]
-        {
+        assert_eq!(found("/ch%61t"), "connect");
+        assert_eq!(found("/%63%48AT/%6eegotiate"), "negotiate");
+        for other in [
+            "/",
+            "/cha",
+            "/chats",
+            "/chat/x",
+            "/chat//",
+            "/chat/negotiate/x",
+            "/chatnegotiate",
+            "/ch\u{e4}t",
+            "/chat%2fnegotiate",
+            "/ch%6",
+            "/%ffchat",
+            "/chat%",
+            "/ch%+1t",
+        ] {
             assert_eq!(found(other), "", "{other}");
         }
     }
