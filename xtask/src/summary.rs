@@ -3,6 +3,7 @@
 //! Its last line, `total: N passed, M failed`, is what other tools read; a failed step without tests of its own counts as one
 //! failure there, so that the line can never look better than the exit code.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::counts::Counts;
@@ -41,6 +42,12 @@ impl Summary {
 
     pub(crate) fn is_success(&self) -> bool {
         !self.rows.iter().any(|row| matches!(row.result, StepResult::Failed { .. }))
+    }
+
+    /// The names of what this machine could not run.
+    pub(crate) fn not_run(&self) -> BTreeSet<String> {
+        let rows = self.rows.iter().filter(|row| matches!(row.result, StepResult::NotRun { .. }));
+        rows.map(|row| row.name.clone()).collect()
     }
 
     /// The whole report; ends with the total.

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use cargo_metadata::{Message, TargetKind};
 
+use crate::checklist;
 use crate::counts::{self, Counts};
 use crate::process::{self, Ending, Job};
 use crate::setup::{Env, Missing, Need};
@@ -44,13 +45,31 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     }
     let mut summary = Summary::default();
     run_suites(&workspace, &suites, &mut summary)?;
+    if options.only.is_empty() {
+        check_list(&workspace, &mut summary)?;
+    }
     println!("{}", summary.render());
     Ok(summary.is_success())
 }
 
 /// Runs every suite there is, for `ci`.
 pub(crate) fn run_all(workspace: &Workspace, summary: &mut Summary) -> Result<()> {
-    run_suites(workspace, &suites::all(workspace), summary)
+    run_suites(workspace, &suites::all(workspace), summary)?;
+    check_list(workspace, summary)
+}
+
+/// Every test of the reference has one of ours that has just passed.
+fn check_list(workspace: &Workspace, summary: &mut Summary) -> Result<()> {
+    let started = Instant::now();
+    let report = checklist::check(workspace, &summary.not_run())?;
+    let result = if report.is_success() {
+        StepResult::Ok { note: report.sums() }
+    } else {
+        println!("{}", report.render());
+        StepResult::Failed { counts: Counts::default(), because: report.sums() }
+    };
+    summary.push(Row { name: "checklist".to_owned(), took: started.elapsed(), budget: None, result });
+    Ok(())
 }
 
 fn chosen(suites: Vec<Suite>, only: &[String]) -> Result<Vec<Suite>> {
