@@ -42,7 +42,7 @@ async fn check_killed_primary(fault: &str, kind: Kind, victim: usize) -> Result<
         demoted(&redis, victim).await
     };
     fleet.suffer_more(back).await?;
-    fleet.settle(fault, Account::ByGap, recovery).await
+    fleet.settle(fault, account_of(kind), recovery).await
 }
 
 /// The same with a server that hangs until then and does not know better when it goes on.
@@ -59,7 +59,11 @@ async fn check_hanging_primary(fault: &str, kind: Kind, victim: usize) -> Result
         demoted(&redis, victim).await
     };
     fleet.suffer_more(back).await?;
-    fleet.settle(fault, Account::ByGap, recovery).await
+    fleet.settle(fault, account_of(kind), recovery).await
+}
+
+fn account_of(kind: Kind) -> Account {
+    if kind.is_cluster() { Account::ByGapInAnyOrder } else { Account::ByGap }
 }
 
 /// Waits until a server that is back follows another one.

@@ -116,9 +116,11 @@
 //! seen either.
 //!
 //! Owners are asked for once per probe period, and what most nodes say counts. When a slot moves, publishing pauses
-//! until what is in flight was answered, and for 0.1 s more. When a node is lost, publishing begins anew on those that
+//! until what is in flight was answered, and for 0.25 s more. When a node is lost, publishing begins anew on those that
 //! are left, after what they had in flight was answered (0.5 s at most), as after any short outage; while it is away
-//! they share its channels. Whether a client still has a server is unknown while a node that owns slots cannot be
+//! they share its channels. These times bound what a Cluster may take to carry a confirmed message from node to node:
+//! where it takes longer (nodes that get no processor time), a message that took the old way may follow newer ones.
+//! Whether a client still has a server is unknown while a node that owns slots cannot be
 //! asked. [`RedisBackplane::pool`] leads to the first node that was named, and to its keys only.
 //!
 //! # What is not there yet

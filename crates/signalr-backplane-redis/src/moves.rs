@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 /// How long the Cluster may take to carry a message that it has confirmed from node to node.
-const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(250);
 
 #[derive(Default)]
 pub(crate) struct Moves {

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { PROTOCOLS, build } from '../support/client.mjs';
 import { Listener, Talk, TOPICS, settle } from '../support/account.mjs';
 import { freePorts, startFront } from '../support/front.mjs';
-import { startRedis } from '../support/fleet.mjs';
+import { anyRedis } from '../support/fleet.mjs';
 import { startPeer } from '../support/server.mjs';
 import { poll, within } from '../support/wait.mjs';
 
@@ -28,7 +28,7 @@ let ports;
 const servers = [];
 
 before(async () => {
-  redis = await startRedis();
+  redis = await anyRedis();
   started.push(redis);
   ports = await freePorts(LARGE);
   front = await startFront(ports);
@@ -39,7 +39,7 @@ after(async () => { for (const server of started.reverse()) await server.kill();
 
 async function grow() {
   const number = servers.length;
-  const flags = ['--hubs', 'scale', '--name', `server${number}`, '--redis', `redis://${redis.address}`];
+  const flags = ['--hubs', 'scale', '--name', `server${number}`, '--redis', redis.address];
   const server = await startPeer(flags, ports[number]);
   server.name = `server${number}`;
   started.push(server);

@@ -41,7 +41,7 @@ export const REFERENCE_IS_LOST = (process.env.SIGNALR_CLUSTER_KIND ?? '').starts
  * @param flags what all of them are given beside their Redis
  */
 export async function startFleet(programs, flags = []) {
-  const redis = GIVEN_REDIS ?? await startRedis();
+  const redis = await anyRedis();
   const started = [redis];
   const end = async () => { for (const server of started.reverse()) await server.kill(); };
   try {
@@ -74,6 +74,9 @@ export function dotnet(count) {
 }
 
 const kindOf = (program) => (program === DOTNET_BIN ? 'dotnet' : 'ours');
+
+/** The Redis that runs already, or a new one. Both can be ended; the former does not mind. */
+export const anyRedis = async () => GIVEN_REDIS ?? startRedis();
 
 /** A redis-server of its own, with a folder of its own. Another program may take the port first: then another port. */
 export async function startRedis() {

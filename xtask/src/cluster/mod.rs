@@ -66,10 +66,10 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let programs = Programs::build(&workspace, &env)?;
     let wanted = match (options.all, options.run) {
         (true, _) => everything(),
-        (false, Some(run)) if !run.is_for(options.redis) => {
-            bail!("this suite ends its Redis and is for --redis standalone only")
-        }
-        (false, Some(run)) => vec![(options.redis, run)],
+        (false, Some(run)) => match run.objection(options.redis) {
+            Some(why) => bail!("this suite does not run on --redis {}: {why}", options.redis.name()),
+            None => vec![(options.redis, run)],
+        },
         (false, None) => {
             let fleet = Fleet::start(&workspace, &programs, options, options.redis)?;
             fleet.print();
@@ -88,7 +88,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 fn everything() -> Vec<(Topology, Run)> {
     let topologies = Topology::value_variants().iter();
     let all = topologies.flat_map(|topology| Run::value_variants().iter().map(|run| (*topology, *run)));
-    all.filter(|(topology, run)| run.is_for(*topology)).collect()
+    all.filter(|(topology, run)| run.objection(*topology).is_none()).collect()
 }
 
 fn met(need: Need, workspace: &Workspace) -> Result<Env> {

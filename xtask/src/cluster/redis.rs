@@ -54,7 +54,8 @@ pub(super) struct Redis {
 /// Starts it by this program, and waits until it is whole.
 pub(super) fn start(program: &Path, start: &Starter, topology: Topology) -> Result<Redis> {
     let mut command = Command::new(program);
-    command.arg(topology.name());
+    // It is killed with its group and cannot remove its files; those of a cluster go with the next one.
+    command.arg(topology.name()).env("TMPDIR", &start.folder);
     let member = start.member("redis", command, |line| line.starts_with('{').then(|| line.to_owned()))?;
     let said: Value = serde_json::from_str(&member.address).context("redis-topology says no JSON")?;
     let text = |value: &Value| value.as_str().map(str::to_owned).context("redis-topology says too little");
