@@ -2,7 +2,11 @@
 //! half HTTP heads or nothing at all, while a good client is answered throughout.
 //!
 //! "Memory returns" means: live bytes of the counting allocator are back, and resident memory after a second identical
-//! round is within a quarter of that after the first.
+//! round is within a quarter of that after the first. Floods of one kind are in `floods`, the answers to single wrong
+//! inputs in `answers`.
+
+mod answers;
+mod floods;
 
 use std::time::{Duration, Instant};
 
