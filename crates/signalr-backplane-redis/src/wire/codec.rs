@@ -239,6 +239,8 @@ mod tests {
         assert_eq!(read(&message), Err(WireError::ForeignChannel));
         message.return_channel = Some("App.ChatHub:all".into());
         assert_eq!(read(&message), Err(WireError::ForeignChannel));
+        message.invocation_id = None;
+        assert_eq!(Invocation::read(&message.write().into()).as_ref(), Ok(&message), "nothing is lost");
         message.return_channel = None;
         let Ok((_, BackplaneMessage::Invocation(known))) = read(&message) else { panic!("not read") };
         assert_eq!(known.payloads.iter().count(), 1);

@@ -43,7 +43,7 @@ where
             (count, size) = (count + 1, size + protocol.len() + bytes.len() + 10);
         }
         let mut out = Vec::with_capacity(size);
-        let items = match (self.origin, self.invocation_id) {
+        let items = match (self.origin, self.invocation_id.or(self.return_channel)) {
             (Some(_), _) => 5,
             (None, Some(_)) => 4,
             (None, None) => 2,
