@@ -1,6 +1,8 @@
 //! The fixed answers of B-2.2, each once: status, text and headers.
 
 use crate::authenticate::Denied;
+use crate::limits::Full;
+use crate::metric;
 use crate::table::Refusal;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, EXPIRES, PRAGMA, WWW_AUTHENTICATE};
@@ -16,6 +18,7 @@ pub(crate) const NO_SUCH_ID: &str = "No Connection with that ID";
 pub(crate) const NO_CHANGE: &str = "Cannot change transports mid-connection";
 pub(crate) const NO_POST: &str = "POST requests are not allowed for WebSocket connections.";
 pub(crate) const NO_DELETE: &str = "Cannot terminate this connection using the DELETE endpoint.";
+pub(crate) const TOO_MANY: &str = "Too many connections";
 
 /// `text/plain` with a text.
 pub(crate) fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
@@ -55,6 +58,16 @@ pub(crate) fn not_enabled(transport: TransportKind) -> Answer {
 /// The server is shutting down.
 pub(crate) fn stopping() -> Answer {
     empty(StatusCode::SERVICE_UNAVAILABLE)
+}
+
+/// A limit is reached.
+pub(crate) fn full(full: Full) -> Answer {
+    let (status, limit) = match full {
+        Full::ForAll => (StatusCode::SERVICE_UNAVAILABLE, "server"),
+        Full::ForClient => (StatusCode::TOO_MANY_REQUESTS, "client"),
+    };
+    metric::request_refused(limit);
+    text(status, TOO_MANY)
 }
 
 pub(crate) fn denied(denied: &Denied) -> Answer {

@@ -28,6 +28,7 @@ mod authenticate;
 mod exchange;
 #[doc(hidden)]
 pub mod fuzzing;
+mod limits;
 mod metric;
 mod options;
 mod respond;
@@ -39,6 +40,7 @@ mod ws;
 
 pub use authenticate::{Authenticate, Authentication, Denied, bearer_token};
 pub use exchange::{EventStream, UploadTicket};
+pub use limits::{Limits, forwarded_address, peer_address};
 pub use options::{EndpointOptionError, EndpointOptions, SubProtocolSelector};
 pub use respond::{PeerAddress, Reply};
 pub use server::{Server, ServerBuilder, StopSummary, UPGRADE_IMPOSSIBLE};

@@ -23,3 +23,8 @@ pub(crate) fn connection_ended(transport: TransportKind, status: &'static str, l
     )
     .record(lasted.as_secs_f64());
 }
+
+/// A request was above a limit: of the whole `server` or of its `client`.
+pub(crate) fn request_refused(limit: &'static str) {
+    metrics::counter!("signalr.server.refused_requests", "signalr.limit" => limit).increment(1);
+}

@@ -6,6 +6,7 @@
 use crate::answer::{self, Answer};
 use crate::authenticate::Denied;
 use crate::exchange::{self, EventStream, Exchange, ExchangeTask, UploadTicket};
+use crate::limits::Room;
 use crate::server::{Endpoint, Server};
 use crate::table::{Claimed, Posting, Refusal};
 use crate::ticket::{self, Ready, UpgradeTicket};
@@ -152,12 +153,15 @@ impl Request<'_> {
         let mut body = Vec::with_capacity(320);
         match NegotiateRequest::from_query(self.query(), options.minimum_protocol_version) {
             Err(error) => NegotiateResponse::refused(error.to_string()).write(&mut body),
-            Ok(request) => self.write_connection(&request, &mut body),
+            Ok(request) => match self.server.crowds().pending(self.parts) {
+                Ok(room) => self.write_connection(&request, room, &mut body),
+                Err(full) => return answer::full(full),
+            },
         }
         answer::json(body)
     }
 
-    fn write_connection(&self, request: &NegotiateRequest, body: &mut Vec<u8>) {
+    fn write_connection(&self, request: &NegotiateRequest, room: Option<Box<Room>>, body: &mut Vec<u8>) {
         let version = request.version;
         let resumable = request.use_stateful_reconnect && self.endpoint.options.stateful_reconnects;
         let id = new_id();
@@ -172,7 +176,7 @@ impl Request<'_> {
             ..NegotiateResponse::default()
         }
         .write(body);
-        self.server.table().negotiated(token.into(), id.into(), resumable);
+        self.server.table().negotiated(token.into(), id.into(), resumable, room);
     }
 
     // Connect
@@ -233,7 +237,8 @@ impl Request<'_> {
             return Err(answer::stopping());
         }
         let room = self.endpoint.options.application_buffer;
-        self.server.table().claim(token, kind, Some(room)).map_err(answer::refused)
+        let counted = self.server.crowds().connection(self.parts).map_err(answer::full)?;
+        self.server.table().claim(token, kind, Some(room), counted).map_err(answer::refused)
     }
 
     /// Opens the application's half; the task is to be spawned.
@@ -283,12 +288,15 @@ impl Request<'_> {
             return Err(answer::stopping());
         }
         let returning = token.as_ref().and_then(|token| table.reconnect(token, KIND));
-        let place = match (returning, &token) {
-            (Some(returning), _) => ticket::Place::Back(returning),
-            (None, Some(token)) => {
-                ticket::Place::New(table.claim(token, KIND, None).map_err(answer::refused)?)
+        let place = match returning {
+            Some(returning) => ticket::Place::Back(returning),
+            None => {
+                let counted = self.server.crowds().connection(self.parts).map_err(answer::full)?;
+                ticket::Place::New(match &token {
+                    Some(token) => table.claim(token, KIND, None, counted).map_err(answer::refused)?,
+                    None => table.claim_new(KIND, counted),
+                })
             }
-            (None, None) => ticket::Place::New(table.claim_new(KIND)),
         };
         let ready = Ready { endpoint: self.endpoint.clone(), info: self.info(KIND, user), place };
         Ok(Reply::Upgrade(UpgradeTicket::new(self.server, ready, self.parts)))

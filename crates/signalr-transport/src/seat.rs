@@ -1,6 +1,7 @@
 //! A connection's place in the table, held by its task: when it is dropped, the entry is gone and the connection is
 //! counted as ended, however the task came to its end.
 
+use crate::limits::Room;
 use crate::metric;
 use crate::table::Table;
 use signalr_core::Instant;
@@ -18,12 +19,19 @@ pub(crate) struct Seat {
     reason: Option<CloseReason>,
     /// Keeps the server from being stopped while the connection lives.
     tracked: Option<TaskTrackerToken>,
+    /// Counted, where connections are limited.
+    _room: Option<Box<Room>>,
 }
 
 impl Seat {
-    pub(crate) fn new(table: Arc<Table>, token: Arc<str>, transport: TransportKind) -> Self {
+    pub(crate) fn new(
+        table: Arc<Table>,
+        token: Arc<str>,
+        transport: TransportKind,
+        room: Option<Box<Room>>,
+    ) -> Self {
         metric::connection_started(transport);
-        Self { table, token, transport, since: Instant::now(), reason: None, tracked: None }
+        Self { table, token, transport, since: Instant::now(), reason: None, tracked: None, _room: room }
     }
 
     pub(crate) fn track(&mut self, tracked: TaskTrackerToken) {

@@ -3,6 +3,7 @@
 //! Owns the table and the tracker of running connections. Requests come from a web framework as parts;
 //! what to answer is `respond`'s business.
 
+use crate::limits::{Crowds, Limits};
 use crate::options::EndpointOptions;
 use crate::respond::{Reply, Request, place};
 use crate::table::Table;
@@ -36,6 +37,7 @@ struct Shared {
     endpoints: Vec<Arc<Endpoint>>,
     table: Arc<Table>,
     tracker: TaskTracker,
+    crowds: Crowds,
     on_stop: Mutex<Vec<StopHook>>,
 }
 
@@ -63,6 +65,7 @@ impl Endpoint {
 pub struct ServerBuilder {
     endpoints: Vec<Arc<Endpoint>>,
     disconnect_timeout: Duration,
+    limits: Limits,
     on_stop: Vec<StopHook>,
 }
 
@@ -86,6 +89,12 @@ impl ServerBuilder {
         self
     }
 
+    /// How many connections the server takes, in all and of one client. Default: no limit.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
     /// Runs `hook` when the server is stopped, after the last connection has ended or the deadline has passed. Hooks
     /// run one after the other, in the order in which they were added; each may take until the deadline, but at least
     /// 5 s.
@@ -105,6 +114,7 @@ impl ServerBuilder {
                 endpoints: self.endpoints,
                 table: Arc::new(Table::new(self.disconnect_timeout)),
                 tracker: TaskTracker::new(),
+                crowds: Crowds::new(&self.limits),
                 on_stop: Mutex::new(self.on_stop),
             }),
         }
@@ -127,6 +137,7 @@ impl Server {
         ServerBuilder {
             endpoints: Vec::new(),
             disconnect_timeout: Duration::from_secs(15),
+            limits: Limits::default(),
             on_stop: Vec::new(),
         }
     }
@@ -158,6 +169,10 @@ impl Server {
 
     pub(crate) fn table(&self) -> &Arc<Table> {
         &self.shared.table
+    }
+
+    pub(crate) fn crowds(&self) -> &Crowds {
+        &self.shared.crowds
     }
 
     pub(crate) fn track(&self) -> TaskTrackerToken {

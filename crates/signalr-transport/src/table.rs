@@ -5,6 +5,7 @@
 //! long as that. Tokens are opaque here; the endpoint makes them.
 
 use crate::exchange::Exchange;
+use crate::limits::Room;
 use crate::seat::Seat;
 use crate::ws::{AnyIo, Doorway};
 use signalr_core::Instant;
@@ -35,7 +36,13 @@ pub(crate) struct Table {
 
 enum Entry {
     /// Known from negotiate; waits for a transport. The exchange is there once something was posted.
-    Negotiated { id: ConnectionId, since: Instant, exchange: Option<Arc<Exchange>>, resumable: bool },
+    Negotiated {
+        id: ConnectionId,
+        since: Instant,
+        exchange: Option<Arc<Exchange>>,
+        resumable: bool,
+        _room: Option<Box<Room>>,
+    },
     /// The transport is chosen.
     Chosen(Chosen),
 }
@@ -95,8 +102,14 @@ impl Table {
 
     /// Remembers a negotiated connection until a transport takes it or the disconnect time-out has passed.
     /// `resumable` says that the client was told that it may replace its socket.
-    pub(crate) fn negotiated(&self, token: Arc<str>, id: ConnectionId, resumable: bool) {
-        let entry = Entry::Negotiated { id, since: Instant::now(), exchange: None, resumable };
+    pub(crate) fn negotiated(
+        &self,
+        token: Arc<str>,
+        id: ConnectionId,
+        resumable: bool,
+        room: Option<Box<Room>>,
+    ) {
+        let entry = Entry::Negotiated { id, since: Instant::now(), exchange: None, resumable, _room: room };
         self.shard(&token).insert(token, entry);
     }
 
@@ -160,6 +173,7 @@ impl Table {
         token: &str,
         transport: TransportKind,
         room: Option<usize>,
+        counted: Option<Box<Room>>,
     ) -> Result<Claimed, Refusal> {
         let mut shard = self.shard(token);
         let (token, entry) = shard.get_key_value(token).ok_or(Refusal::Unknown)?;
@@ -175,16 +189,25 @@ impl Table {
         shard.insert(token.clone(), Entry::Chosen(chosen));
         drop(shard);
         let exchange = exchange.or(posted);
-        Ok(Claimed { id, exchange, doorway, seat: Seat::new(self.clone(), token, transport) })
+        Ok(Claimed { id, exchange, doorway, seat: Seat::new(self.clone(), token, transport, counted) })
     }
 
     /// A connection that was not negotiated: its id is its token.
-    pub(crate) fn claim_new(self: &Arc<Self>, transport: TransportKind) -> Claimed {
+    pub(crate) fn claim_new(
+        self: &Arc<Self>,
+        transport: TransportKind,
+        counted: Option<Box<Room>>,
+    ) -> Claimed {
         let id = ConnectionId::random();
         let token: Arc<str> = id.as_str().into();
         let chosen = Chosen { transport, connection: None, exchange: None, doorway: None };
         self.shard(&token).insert(token.clone(), Entry::Chosen(chosen));
-        Claimed { id, exchange: None, doorway: None, seat: Seat::new(self.clone(), token, transport) }
+        Claimed {
+            id,
+            exchange: None,
+            doorway: None,
+            seat: Seat::new(self.clone(), token, transport, counted),
+        }
     }
 
     /// The connection of a claimed entry exists now.

@@ -8,7 +8,9 @@ mod support;
 
 use http::Method;
 use signalr_core::{RequestHead, TransportKind, User};
-use signalr_transport::{Caller, Denied, EndpointOptions, Reply, Server, authenticated, bearer_token};
+use signalr_transport::{
+    Caller, Denied, EndpointOptions, Limits, PeerAddress, Reply, Server, authenticated, bearer_token,
+};
 use support::{App, Client, UPGRADE, answer, negotiate, parts, server, ticket};
 
 const SSE: [(&str, &str); 1] = [("accept", "text/event-stream")];
@@ -305,4 +307,46 @@ async fn a_negotiated_connection_is_used_once() {
     let mut other = Client::connect(&server, 1024).await;
     other.text("hi").await;
     assert_eq!(other.read_text().await, "hi");
+}
+
+#[tokio::test]
+async fn who_is_above_a_limit_is_refused_until_somebody_leaves() {
+    let mut limits = Limits::default();
+    (limits.pending, limits.pending_per_client) = (Some(3), Some(2));
+    (limits.connections, limits.connections_per_client) = (Some(1), Some(1));
+    let server = Server::builder()
+        .endpoint("/hub", std::sync::Arc::new(App::default()), EndpointOptions::default())
+        .limits(limits)
+        .build();
+    let ask = async |peer: &str, method: Method, target: &str, headers: &[(&str, &str)]| {
+        let mut parts = parts(method, target, headers);
+        parts.extensions.insert(PeerAddress { remote: peer.parse().unwrap(), local: None });
+        server.respond(&parts).await.unwrap()
+    };
+    let negotiate = async |peer: &str| match ask(peer, Method::POST, "/hub/negotiate", &[]).await {
+        Reply::Answer(answer) => (answer.status().as_u16(), answer.into_body()),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(negotiate("10.0.0.1:1").await.0, 200);
+    let (_, document) = negotiate("10.0.0.1:2").await;
+    assert_eq!(negotiate("10.0.0.1:3").await, (429, "Too many connections".into()));
+    assert_eq!(negotiate("10.0.0.2:1").await.0, 200);
+    assert_eq!(negotiate("10.0.0.3:1").await, (503, "Too many connections".into()));
+
+    // A negotiated connection that gets its transport waits no longer.
+    let document = String::from_utf8(document.to_vec()).unwrap();
+    let id = document.split("\"connectionId\":\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    let Reply::Upgrade(first) = ask("10.0.0.1:2", Method::GET, &format!("/hub?id={id}"), &UPGRADE).await
+    else {
+        panic!("no upgrade");
+    };
+    assert_eq!(negotiate("10.0.0.1:4").await.0, 200);
+    for (peer, expected) in [("10.0.0.1:5", 429), ("10.0.0.2:5", 503)] {
+        let Reply::Answer(answer) = ask(peer, Method::GET, "/hub", &UPGRADE).await else {
+            panic!("no answer");
+        };
+        assert_eq!(answer.status().as_u16(), expected);
+    }
+    drop(first);
+    assert!(matches!(ask("10.0.0.2:5", Method::GET, "/hub", &UPGRADE).await, Reply::Upgrade(_)));
 }

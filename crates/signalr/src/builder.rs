@@ -7,7 +7,7 @@ use crate::error::{BuildError, ConfigError};
 use crate::server::{Hubs, Server};
 use signalr_core::{Backplane, ConnectionHandler, Duplex, WorkEnd};
 use signalr_hub::{Hub, HubBuilder, HubDefinition, HubEndpoint, HubHandle, HubOptions};
-use signalr_transport::{EndpointOptions, Server as Endpoints};
+use signalr_transport::{EndpointOptions, Limits, Server as Endpoints};
 use std::any::{TypeId, type_name};
 use std::collections::HashSet;
 use std::fmt;
@@ -76,6 +76,7 @@ pub struct ServerBuilder {
     backplane: Option<Box<dyn Backplane>>,
     handles: Vec<Handle>,
     disconnect_timeout: Option<Duration>,
+    limits: Limits,
 }
 
 impl ServerBuilder {
@@ -148,6 +149,12 @@ impl ServerBuilder {
         self
     }
 
+    /// How many connections the server takes, in all and of one client. Default: no limit.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
     /// Serves a handler of bytes at a path, without the hub protocol: the lower layer. `options` are its own; those of
     /// the hubs' endpoints do not count.
     pub fn connections(
@@ -187,7 +194,7 @@ impl ServerBuilder {
     pub async fn build(self) -> Result<Server, BuildError> {
         check_paths(&self.places)?;
         let mut hubs = Hubs::default();
-        let mut endpoints = Endpoints::builder();
+        let mut endpoints = Endpoints::builder().limits(self.limits);
         if let Some(timeout) = self.disconnect_timeout {
             if timeout.is_zero() {
                 return Err(ConfigError::NoDisconnectTimeout.into());

@@ -135,6 +135,7 @@
 //! | `outbox`, `send_buffer`, `max_websocket_message` | see there | ours |
 //!
 //! [`ServerBuilder::disconnect_timeout`], 15 s, is the reference's `ConnectionOptions.DisconnectTimeout`.
+//! [`ServerBuilder::limits`] bounds pending and open connections, in all and by client; off by default, and ours.
 //!
 //! # Features
 //!
@@ -178,7 +179,8 @@ pub use signalr_protocol::{
     ArgumentList, Compression, DynamicArguments, EnumStyle, NamingPolicy, PayloadStyle, Protocol, values,
 };
 pub use signalr_transport::{
-    Authenticate, Authentication, Denied, EndpointOptionError, EndpointOptions, bearer_token,
+    Authenticate, Authentication, Denied, EndpointOptionError, EndpointOptions, Limits, bearer_token,
+    forwarded_address, peer_address,
 };
 
 /// Several servers in one process: `SignalR::builder().backplane(bus.backplane())` on each of them.
