@@ -1,5 +1,6 @@
 //! One HTTP connection of our own accept loop: endpoints first, then the user's routes.
 
+use crate::body::Brisk;
 use crate::endpoint::Endpoints;
 use crate::http2;
 use crate::patience::Patient;
@@ -35,6 +36,7 @@ pub(crate) struct Http {
     pub(crate) endpoints: Endpoints,
     pub(crate) routes: Option<Routes>,
     pub(crate) header_timeout: Duration,
+    pub(crate) body_timeout: Duration,
     pub(crate) write_timeout: Duration,
     /// Cleartext connections may begin with HTTP/2.
     pub(crate) has_prior_knowledge: bool,
@@ -168,8 +170,15 @@ impl Http {
         upgrade: Option<OnUpgrade>,
         body: Incoming,
     ) -> WarpResponse {
-        match self.endpoints.answer(parts, upgrade, body.into_data_stream()).await {
-            Some(answer) => answer,
+        let is_late = AtomicBool::new(false);
+        let body = Brisk::new(body.into_data_stream(), self.body_timeout, &is_late);
+        match self.endpoints.answer(parts, upgrade, body).await {
+            Some(mut answer) => {
+                if is_late.load(Ordering::Relaxed) {
+                    *answer.status_mut() = StatusCode::REQUEST_TIMEOUT;
+                }
+                answer
+            }
             None => StatusCode::NOT_FOUND.into_response(),
         }
     }

@@ -17,7 +17,7 @@
 //!
 //! # Which of the two
 //!
-//! * [`serve`] and [`Serving`]: a backlog of 4,096, time-outs for request heads and for clients that take nothing of an
+//! * [`serve`] and [`Serving`]: a backlog of 4,096, time-outs for request heads, bodies, and for clients that take nothing of an
 //!   answer, peer addresses, accept errors that neither end nor spin the server, and a graceful end. User routes are any
 //!   warp filter.
 //! * [`ServerExt::routes`]: a filter for an application that has its own `warp::serve`. It must call
@@ -32,6 +32,7 @@
 //!
 //! WebSockets do not use `warp::ws`: the raw stream is taken over, which costs a fortieth of the memory per connection.
 
+mod body;
 mod cors;
 mod endpoint;
 mod error;

@@ -41,6 +41,10 @@ pub struct ServeOptions {
     /// connection is kept. Default
     /// 15 s.
     pub header_timeout: Duration,
+    /// How long the server waits in all for the body of a request to an endpoint, beside a second for each 240 bytes of it;
+    /// the answer is then status 408. Default 5 s, as in the reference. Time in which the application reads nothing
+    /// does not count. Bodies of routes are theirs to bound.
+    pub body_timeout: Duration,
     /// How long a client may take no byte of an answer, a stream of events included, before its HTTP connection is cut.
     /// Default 10 s, as the send time-out of endpoints. WebSockets have only the latter.
     pub write_timeout: Duration,
@@ -58,6 +62,7 @@ impl Default for ServeOptions {
     fn default() -> Self {
         Self {
             header_timeout: Duration::from_secs(15),
+            body_timeout: Duration::from_secs(5),
             write_timeout: Duration::from_secs(10),
             drain: Duration::from_secs(10),
             cors: None,
@@ -179,6 +184,7 @@ impl Serving {
             endpoints: Endpoints { server: self.server.clone(), cors: self.options.cors },
             routes: self.routes,
             header_timeout: self.options.header_timeout,
+            body_timeout: self.options.body_timeout,
             write_timeout: self.options.write_timeout,
             has_prior_knowledge: self.options.http2_prior_knowledge,
             #[cfg(feature = "tls")]

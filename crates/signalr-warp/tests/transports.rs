@@ -172,3 +172,24 @@ async fn events_that_nobody_reads_hold_no_connection() {
     drop(stream);
     task.abort();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_post_whose_body_does_not_come_is_answered_with_408_and_the_next_one_is_served() {
+    let server = start(EndpointOptions::default(), |serving| {
+        let mut options = ServeOptions::default();
+        options.body_timeout = Duration::from_millis(200);
+        serving.with_options(options)
+    })
+    .await;
+    let address = server.address;
+    blocking(move || {
+        let at = format!("/echo?id={}", token(address));
+        let mut stream = events(address, &at);
+        let late = Http::ask(address, &format!("POST {at} HTTP/1.1\r\nContent-Length: 10"));
+        assert!(late.starts_with("HTTP/1.1 408 "), "{late}");
+        post(address, &at, "next");
+        stream.read_to("data: next\r\n\r\n\r\n");
+    })
+    .await;
+    server.stop().await;
+}
