@@ -15,7 +15,7 @@ const NEGOTIATES: usize = 15_000;
 /// On one TCP connection, one behind the other.
 const IN_A_ROW: usize = 150;
 /// What 15,000 forgotten connections may leave: the table's own room, which is kept.
-const TABLE: u64 = 4 * 1024 * 1024;
+const TABLE: u64 = 8 * 1024 * 1024;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fifteen_thousand_negotiates_that_never_connect_are_forgotten() -> Result<()> {
