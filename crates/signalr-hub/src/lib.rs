@@ -12,6 +12,13 @@
 //!   connection.
 //! * A running call: polled by its connection's task, dropped when the connection ends. Work that must outlive the
 //!   connection goes into a task of its own.
+//!
+//! # Spans
+//!
+//! Each call (a stream until its end), each connect and each disconnect has a `tracing` span of level INFO with the
+//! reference's operation name and attributes: `otel.name`, `otel.kind`, `rpc.method`, `rpc.system`, `rpc.service`, after
+//! a failure `otel.status_code` and `error.type`. A call's span is a root, with the client's trace context, if it sent
+//! one, in the fields `traceparent` and `tracestate`. Arguments, results and error texts are in none of them.
 
 mod arguments;
 mod builder;
@@ -32,6 +39,7 @@ mod options;
 mod policy;
 mod reply;
 mod stream;
+mod trace;
 
 pub use arguments::{HubArgument, HubArguments};
 pub use builder::{HubBuilder, MethodHandler, StreamHandler};

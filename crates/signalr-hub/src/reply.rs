@@ -7,12 +7,13 @@ use crate::context::Context;
 use crate::definition::Method;
 use crate::error::{HubError, HubResult};
 use crate::filter::HubValue;
-use crate::metric;
+use crate::{metric, trace};
 use serde::Serialize;
 use signalr_core::CloseReason;
 use signalr_protocol::EncodeError;
 use std::cell::RefCell;
 use std::sync::Arc;
+use tracing::Span;
 
 /// The scratch buffer of a thread is given back to the allocator when a message made it larger than this.
 const KEEP: usize = 64 * 1024;
@@ -104,6 +105,7 @@ fn complete_with<R>(
 pub(crate) fn fail_call(context: &Context, id: Option<&str>, method: &str, text: &str, error: &HubError) {
     let hub = context.inner.manager.name();
     metric::failed_call(hub);
+    trace::failed(&trace::current_call(), error.type_name());
     tracing::debug!(hub, method, connection = %context.connection_id(), error = error.type_name(), "a hub method failed");
     if let Some(id) = id {
         refuse(context, id, &error.detail(text, context.inner.options.detailed_errors));
@@ -125,11 +127,13 @@ pub(crate) struct Reply {
     context: Context,
     id: Option<Box<str>>,
     method: Arc<Method>,
+    /// What a failure is recorded in, even if spans of the application are inside it.
+    span: Span,
 }
 
 impl Reply {
     pub(crate) fn new(context: Context, id: Option<&str>, method: Arc<Method>) -> Self {
-        Self { context, id: id.map(Into::into), method }
+        Self { context, id: id.map(Into::into), method, span: trace::current_call() }
     }
 
     pub(crate) fn context(&self) -> &Context {
@@ -145,7 +149,7 @@ impl Reply {
         if self.id.is_some() {
             self.room().await;
         }
-        complete_now(&self.context, self.id.as_deref(), &self.method.name, result);
+        self.span.in_scope(|| complete_now(&self.context, self.id.as_deref(), &self.method.name, result));
     }
 
     /// As [`Reply::complete`], with what came back through the filters.
@@ -154,8 +158,10 @@ impl Reply {
             self.room().await;
         }
         let protocol = self.context.inner.protocol;
-        complete_with(&self.context, self.id.as_deref(), &self.method.name, result, |out, id, value| {
-            value.write(protocol, out, id)
+        self.span.in_scope(|| {
+            complete_with(&self.context, self.id.as_deref(), &self.method.name, result, |out, id, value| {
+                value.write(protocol, out, id)
+            });
         });
     }
 
@@ -180,12 +186,12 @@ impl Reply {
     /// A streaming method failed before it returned its stream.
     pub(crate) fn fail_start(&self, error: &HubError) {
         let text = format!("An unexpected error occurred invoking '{}' on the server.", self.method.name);
-        fail_call(&self.context, self.id.as_deref(), &self.method.name, &text, error);
+        self.span.in_scope(|| fail_call(&self.context, self.id.as_deref(), &self.method.name, &text, error));
     }
 
     /// A stream failed.
     pub(crate) fn fail_stream(&self, error: HubError) {
         let text = "An error occurred on the server while streaming results.";
-        fail_call(&self.context, self.id.as_deref(), &self.method.name, text, &error);
+        self.span.in_scope(|| fail_call(&self.context, self.id.as_deref(), &self.method.name, text, &error));
     }
 }

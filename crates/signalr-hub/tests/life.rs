@@ -4,6 +4,7 @@
 
 mod support;
 
+use signalr_backplane_memory::MemoryBus;
 use signalr_core::{CloseReason, WorkEnd};
 use signalr_hub::{HubBuilder, HubEndpoint, HubOptions};
 use signalr_protocol::Protocol;
@@ -88,6 +89,24 @@ async fn a_failing_connect_hook_closes_without_the_disconnect_hook() {
     assert_eq!(rest(&mut client).await, close);
     assert_eq!(*log.lock().unwrap(), ["connected"]);
     assert_eq!(endpoint.manager().connection_count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_whose_topics_the_backplane_refuses_is_ended_and_forgotten() {
+    let (log, endpoint) = recording("", HubOptions::default());
+    let backplane = MemoryBus::new().backplane();
+    endpoint.join(&backplane).await.unwrap();
+    backplane.cut_off();
+    let mut client = TestClient::builder().start(endpoint.handler(), Protocol::Json).await.unwrap();
+    assert_eq!(client.ended().await.unwrap(), WorkEnd::Failed);
+    assert_eq!(client.take_bytes(), b"", "no Close message");
+    assert_eq!(*log.lock().unwrap(), [""; 0]);
+    assert_eq!(endpoint.manager().connection_count(), 0);
+
+    backplane.restore();
+    let mut client = TestClient::builder().start(endpoint.handler(), Protocol::Json).await.unwrap();
+    client.invoke::<()>("Note", ("a",)).await.unwrap();
+    assert_eq!(*log.lock().unwrap(), ["connected", "call a"]);
 }
 
 #[tokio::test(start_paused = true)]

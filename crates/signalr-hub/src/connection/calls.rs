@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context as TaskContext, Poll};
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, Span};
 
 pub(super) struct Calls {
     context: Context,
@@ -101,11 +102,14 @@ impl Calls {
     /// Runs a call as far as it goes now; what is left is kept.
     pub(super) fn start(
         &mut self,
-        mut work: BoxFuture<()>,
+        work: BoxFuture<()>,
+        span: &Span,
         stream: Option<Box<str>>,
         uploads: CallStreams,
         cx: &mut TaskContext<'_>,
     ) {
+        // Nobody listens most of the time: then the future stays as it is.
+        let mut work = if span.is_disabled() { work } else { Box::pin(work.instrument(span.clone())) };
         if work.as_mut().poll(cx).is_pending() {
             self.uploads.add(&uploads);
             self.running.get_or_insert_default().push(Running { stream, uploads, work });

@@ -14,6 +14,7 @@ use crate::error::HubError;
 use crate::filter::{self, HubCall};
 use crate::reply::{Reply, fail_call, refuse};
 use crate::stream::StreamSink;
+use crate::trace;
 use signalr_core::{Completed, RawResult};
 use signalr_protocol::{BindError, Invocation, Message, Payload, Protocol};
 use std::borrow::Cow;
@@ -195,6 +196,16 @@ fn plain(
     if method.streams == 0 && calls.is_full(&endpoint.options) {
         return Step::Blocked;
     }
+    // A call that cannot be bound has no span: that must show before there is one.
+    if trace::is_wanted() {
+        if let Err(error) = (method.check)(invocation.arguments) {
+            return call_fault(calls, id, &method.name, error.into());
+        }
+        if let Some(error) = &invocation.deferred {
+            return Step::End(Ending::protocol(error));
+        }
+    }
+    let span = trace::call(endpoint.manager.name(), &method.name, &invocation);
     let context = calls.context().clone();
     let mut streams = OpenedStreams::new(endpoint.options.stream_buffer_capacity);
     let call = Call {
@@ -205,8 +216,9 @@ fn plain(
         method,
         streams: &mut streams,
     };
-    let done =
-        if endpoint.options.filters.is_empty() { run(call) } else { filtered(endpoint, call).map(Some) };
+    let done = span.in_scope(|| {
+        if endpoint.options.filters.is_empty() { run(call) } else { filtered(endpoint, call).map(Some) }
+    });
     match done {
         Ok(None) => {
             streams.into_uploads().iter().for_each(|upload| upload.end(None));
@@ -214,7 +226,7 @@ fn plain(
         }
         Ok(Some(work)) => {
             let uploads = CallStreams::new(invocation.stream_ids.as_deref(), streams.into_uploads());
-            calls.start(work, None, uploads, cx);
+            calls.start(work, &span, None, uploads, cx);
             Step::Done
         }
         Err(fault) => call_fault(calls, id, &method.name, fault),
@@ -256,7 +268,9 @@ fn streaming(
         refuse(&context, id, &format!("Invocation ID '{id}' is already in use."));
         return Step::Done;
     };
-    let sink = StreamSink::new(Reply::new(context.clone(), Some(id), method.clone()), cancel);
+    let span = trace::call(endpoint.manager.name(), &method.name, &invocation);
+    let reply = span.in_scope(|| Reply::new(context.clone(), Some(id), method.clone()));
+    let sink = StreamSink::new(reply, cancel);
     let mut streams = OpenedStreams::new(endpoint.options.stream_buffer_capacity);
     let call = Call {
         context: &context,
@@ -266,15 +280,17 @@ fn streaming(
         method,
         streams: &mut streams,
     };
-    let done = if endpoint.options.filters.is_empty() {
-        run(call, sink)
-    } else {
-        filtered_stream(endpoint, call, sink)
-    };
+    let done = span.in_scope(|| {
+        if endpoint.options.filters.is_empty() {
+            run(call, sink)
+        } else {
+            filtered_stream(endpoint, call, sink)
+        }
+    });
     match done {
         Ok(work) => {
             let uploads = CallStreams::new(invocation.stream_ids.as_deref(), streams.into_uploads());
-            calls.start(work, Some(id.into()), uploads, cx);
+            calls.start(work, &span, Some(id.into()), uploads, cx);
             Step::Done
         }
         Err(fault) => {

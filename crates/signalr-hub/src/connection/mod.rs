@@ -15,6 +15,7 @@ use crate::context::Context;
 use crate::definition::BoxFuture;
 use crate::endpoint::HubEndpoint;
 use crate::error::HubError;
+use crate::trace;
 use calls::Calls;
 use ending::Ending;
 use futures_util::FutureExt;
@@ -24,6 +25,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context as TaskContext, Poll};
+use tracing::Instrument;
 
 pub(crate) struct HubConnection {
     endpoint: Arc<HubEndpoint>,
@@ -70,11 +72,16 @@ impl HubConnection {
                 ConnectFault::Backplane
             })?;
             let (filters, definition) = (&endpoint.options.filters, &endpoint.definition);
+            let span = trace::connected(endpoint.manager.name());
             if definition.connected.is_none() && filters.is_empty() {
                 return Ok(());
             }
-            let done = AssertUnwindSafe(filters.connected(definition, &hooked)).catch_unwind().await;
-            done.unwrap_or_else(|panic| Err(HubError::panicked(&*panic))).map_err(ConnectFault::Hook)
+            let work = AssertUnwindSafe(filters.connected(definition, &hooked)).catch_unwind();
+            let done = work.instrument(span.clone()).await;
+            done.unwrap_or_else(|panic| Err(HubError::panicked(&*panic))).map_err(|error| {
+                trace::failed(&span, error.type_name());
+                ConnectFault::Hook(error)
+            })
         };
         self.phase = Phase::Connecting(context, Box::pin(work));
     }
@@ -119,14 +126,17 @@ impl HubConnection {
 
 async fn disconnect_hook(endpoint: &HubEndpoint, context: Context, error: Option<HubError>) -> WorkEnd {
     let (filters, definition) = (&endpoint.options.filters, &endpoint.definition);
+    let span = trace::disconnected(endpoint.manager.name());
     if definition.disconnected.is_none() && filters.is_empty() {
         return WorkEnd::Normal;
     }
-    let done = AssertUnwindSafe(filters.disconnected(definition, &context, error)).catch_unwind().await;
+    let work = AssertUnwindSafe(filters.disconnected(definition, &context, error)).catch_unwind();
+    let done = work.instrument(span.clone()).await;
     match done.unwrap_or_else(|panic| Err(HubError::panicked(&*panic))) {
         Ok(()) => WorkEnd::Normal,
         Err(error) => {
             crate::metric::failed_call(endpoint.manager.name());
+            trace::failed(&span, error.type_name());
             tracing::error!(
                 hub = endpoint.manager.name(),
                 error = error.type_name(),
