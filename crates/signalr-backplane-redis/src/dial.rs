@@ -185,6 +185,13 @@ pub(crate) async fn name_client(conn: &mut MultiplexedConnection, name: &str) {
 pub(crate) fn refused(settings: &Settings, error: &RedisError) -> BackplaneError {
     use redis::{ErrorKind, ServerErrorKind};
     let place = place(&settings.host, settings.port);
+    if knows_no_hello(error) {
+        // Its words repeat what it was told, the password too.
+        let text = format!(
+            "Redis at {place} refuses the connection: it has no command HELLO; Redis 6 or newer is needed, with HELLO allowed"
+        );
+        return BackplaneError::new(BackplaneErrorKind::Refused, text);
+    }
     let (kind, advice) = match error.kind() {
         ErrorKind::AuthenticationFailed => (BackplaneErrorKind::Refused, "check the user and the password"),
         ErrorKind::Server(ServerErrorKind::NoPerm) => {
@@ -202,4 +209,11 @@ pub(crate) fn refused(settings: &Settings, error: &RedisError) -> BackplaneError
 /// Refusals that the library has no kind for.
 fn is_login_refusal(error: &RedisError) -> bool {
     error.code().is_some_and(|code| matches!(code, "NOAUTH" | "WRONGPASS"))
+}
+
+/// The library knows one way in which servers say this; there are others.
+fn knows_no_hello(error: &RedisError) -> bool {
+    let words = error.to_string().to_ascii_uppercase();
+    error.kind() == redis::ErrorKind::RESP3NotSupported
+        || (words.contains("UNKNOWN COMMAND") && words.contains("HELLO"))
 }
