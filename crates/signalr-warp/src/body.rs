@@ -68,8 +68,7 @@ mod tests {
     /// How long a body lives of which a piece comes every second.
     async fn lifetime(piece: &'static [u8]) -> (usize, bool) {
         let pieces = futures_util::stream::unfold((), move |()| async move {
-            // Paused time.
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            tokio::time::sleep(Duration::from_secs(1)).await; // in virtual time
             Some((Ok::<_, Infallible>(Bytes::from_static(piece)), ()))
         });
         let is_late = AtomicBool::new(false);
