@@ -66,6 +66,9 @@ async fn a_full_buffer_drops_the_oldest_and_replays_the_rest_in_order() {
     let mut server = RedisServer::start();
     let policy = OutagePolicy::Buffer { bytes: 4096, ttl: Duration::from_secs(60) };
     let (here, there) = (node(&server, policy).await, node(&server, policy).await);
+    // Long enough to have counted two servers.
+    let joined = std::time::Instant::now();
+    assert!(comes_true(PATIENCE, || joined.elapsed() > Duration::from_millis(600)).await);
     server.kill();
     here.reaches(BackplaneState::Down).await;
     there.reaches(BackplaneState::Down).await;
