@@ -1,8 +1,10 @@
 // The client matrix: the official JavaScript client in headless Chromium, in a page and in a web worker.
 
-import { after } from 'node:test';
+import { after, test } from 'node:test';
+import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { launch } from './support/browser.mjs';
+import { startSecurePeer } from './support/server.mjs';
 import { matrix } from './matrix/run.mjs';
 
 const read = (path) => readFileSync(new URL(path, import.meta.url), 'utf8');
@@ -86,3 +88,21 @@ function links(client, open) {
 
 links('JavaScript in a page', inPage);
 links('JavaScript in a web worker', inWorker);
+
+test('over TLS a page speaks HTTP/2, and its WebSocket runs over that too', async (t) => {
+  const server = await startSecurePeer();
+  t.after(() => server.kill());
+  browser ??= launch();
+  const opened = await (await browser).newPage({ ignoreHTTPSErrors: true });
+  await opened.goto(`${server.secureUrl}/deployment`);
+  await opened.addScriptTag({ content: SCRIPT });
+  const protocol = await opened.evaluate(async (base) => {
+    const connection = new signalR.HubConnectionBuilder()
+      .withUrl(`${base}/default`, { transport: signalR.HttpTransportType.WebSockets }).configureLogging(signalR.LogLevel.None).build();
+    await connection.start();
+    const answer = await connection.invoke('GetHttpProtocol');
+    await connection.stop();
+    return answer;
+  }, server.secureUrl);
+  assert.equal(protocol, 'HTTP/2');
+});

@@ -20,6 +20,8 @@ pub(crate) fn normalize<B>(request: &mut Request<B>) {
     {
         request.headers_mut().insert(HOST, host);
     }
+    // Filters can see extensions, and nothing of the version.
+    request.extensions_mut().insert(Version::HTTP_2);
     if request.extensions().get::<Protocol>().is_some_and(|name| name.as_str() == "websocket") {
         request.extensions_mut().insert(ExtendedConnect);
     }

@@ -2,9 +2,9 @@
 
 use crate::cors::Cors;
 use crate::endpoint::Endpoints;
-use http::{HeaderMap, Method, Request, Uri};
+use http::{HeaderMap, Method, Request, Uri, Version};
 use hyper::upgrade::OnUpgrade;
-use signalr_transport::{PeerAddress, Server};
+use signalr_transport::{ExtendedConnect, PeerAddress, Server};
 use warp::filters::BoxedFilter;
 use warp::path::FullPath;
 use warp::{Filter, Rejection, reject};
@@ -47,17 +47,40 @@ fn filter(endpoints: Endpoints) -> BoxedFilter<(EndpointReply,)> {
         .and(warp::method())
         .and(raw_query())
         .and(warp::header::headers_cloned())
-        .and(warp::ext::optional::<PeerAddress>())
+        .and(marks())
         .and(warp::ext::optional::<OnUpgrade>())
         .and(warp::body::stream())
-        .and_then(move |path, method, query, headers, peer, upgrade, body| {
+        .and_then(move |path, method, query, headers, marks: Marks, upgrade, body| {
             let endpoints = endpoints.clone();
             async move {
-                let parts = parts(path, method, query, headers, peer).ok_or_else(reject::not_found)?;
+                let mut parts = parts(path, method, query, headers).ok_or_else(reject::not_found)?;
+                marks.apply(&mut parts);
                 endpoints.answer(&parts, upgrade, body).await.ok_or_else(reject::not_found)
             }
         })
         .boxed()
+}
+
+/// What the accept loop says of a request beside its head: filters see extensions only.
+struct Marks {
+    peer: Option<PeerAddress>,
+    extended: Option<ExtendedConnect>,
+    version: Option<Version>,
+}
+
+fn marks() -> impl Filter<Extract = (Marks,), Error = std::convert::Infallible> + Clone {
+    warp::ext::optional()
+        .and(warp::ext::optional())
+        .and(warp::ext::optional())
+        .map(|peer, extended, version| Marks { peer, extended, version })
+}
+
+impl Marks {
+    fn apply(self, parts: &mut http::request::Parts) {
+        self.peer.map(|peer| parts.extensions.insert(peer));
+        self.extended.map(|extended| parts.extensions.insert(extended));
+        parts.version = self.version.unwrap_or(parts.version);
+    }
 }
 
 fn raw_query() -> impl Filter<Extract = (String,), Error = std::convert::Infallible> + Clone {
@@ -65,21 +88,12 @@ fn raw_query() -> impl Filter<Extract = (String,), Error = std::convert::Infalli
 }
 
 /// The request's parts again, from what filters can see of them.
-fn parts(
-    path: FullPath,
-    method: Method,
-    query: String,
-    headers: HeaderMap,
-    peer: Option<PeerAddress>,
-) -> Option<http::request::Parts> {
+fn parts(path: FullPath, method: Method, query: String, headers: HeaderMap) -> Option<http::request::Parts> {
     let target =
         if query.is_empty() { path.as_str().to_owned() } else { format!("{}?{query}", path.as_str()) };
     let (mut parts, ()) = Request::new(()).into_parts();
     parts.uri = Uri::try_from(target).ok()?;
     parts.method = method;
     parts.headers = headers;
-    if let Some(peer) = peer {
-        parts.extensions.insert(peer);
-    }
     Some(parts)
 }

@@ -11,10 +11,11 @@ use h2::client::SendRequest;
 use h2::ext::Protocol;
 use h2::{RecvStream, SendStream};
 use http::{Method, Request, StatusCode};
-use signalr_transport::EndpointOptions;
-use signalr_warp::{Cors, ServeOptions, Serving};
+use signalr_transport::{EndpointOptions, Server};
+use signalr_warp::{Cors, ServeOptions, ServerExt, Serving};
+use std::sync::Arc;
 use std::time::Duration;
-use support::{Running, start, until, within};
+use support::{Echo, Running, start, until, within};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
@@ -118,6 +119,21 @@ async fn a_web_socket_runs_over_an_extended_connect() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_web_socket_runs_over_an_extended_connect_to_routes_of_a_filter() {
+    let inner = Server::builder().endpoint("/inner", Arc::new(Echo), EndpointOptions::new()).build();
+    let routes = inner.routes();
+    let server = start(EndpointOptions::new(), |serving| in_the_clear(serving).with_routes(routes)).await;
+    let mut sender = http2(tcp(&server).await).await;
+    let (status, mut outgoing, mut incoming) = open(&mut sender, "/inner", None).await;
+    assert_eq!(status, StatusCode::OK);
+    outgoing.send_data(text_frame("hello"), false).unwrap();
+    assert_eq!(read(&mut incoming, 7).await, b"\x81\x05hello");
+    drop((outgoing, incoming, sender));
+    inner.stop(Duration::from_secs(5)).await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn negotiate_events_and_posts_share_the_connection() {
     let server = start(EndpointOptions::new(), in_the_clear).await;
     let mut sender = http2(tcp(&server).await).await;
@@ -194,7 +210,6 @@ async fn http_1_clients_are_served_beside() {
 mod over_tls {
     use super::*;
     use signalr_warp::{Tls, TlsError};
-    use std::sync::Arc;
     use tokio_rustls::TlsConnector;
     use tokio_rustls::client::TlsStream;
     use tokio_rustls::rustls::crypto::ring;

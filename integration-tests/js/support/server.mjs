@@ -35,6 +35,13 @@ export function startProgram(program, flags = [], port = 0) {
   return Server.start(program, args, /^Now listening on: http:\/\/127\.0\.0\.1:(\d+)$/);
 }
 
+/** The test hubs over TLS, with a certificate of their own making; `secureUrl` is its address. */
+export async function startSecurePeer() {
+  const server = await Server.start(PEER_BIN, ['serve', '--urls', 'https://127.0.0.1:0'], /^Now listening on: https:\/\/127\.0\.0\.1:(\d+)$/);
+  server.secureUrl = `https://127.0.0.1:${server.port}`;
+  return server;
+}
+
 /** The chat example. `flags` are its own, such as `--redis URL`. */
 export function startChat(port = 0, flags = []) {
   return Server.start(CHAT_BIN, ['--port', String(port), ...flags], /^Chat is ready: http:\/\/127\.0\.0\.1:(\d+)$/);

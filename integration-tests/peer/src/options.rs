@@ -3,6 +3,7 @@
 //! Owns the table of flags and their defaults. `None` leaves the
 //! framework's default alone.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -47,7 +48,7 @@ const KNOWN: &[(&str, &str, &str)] = &[
 /// The settings.
 #[derive(Debug)]
 pub(crate) struct ServeOptions {
-    pub(crate) addresses: Vec<SocketAddr>,
+    pub(crate) addresses: Vec<Address>,
     pub(crate) hubs: Vec<String>,
     pub(crate) name: Option<String>,
     pub(crate) redis: Option<String>,
@@ -138,34 +139,45 @@ impl ServeOptions {
     }
 }
 
-fn addresses(text: &str) -> Result<Vec<SocketAddr>, UsageError> {
+/// Where to listen, and whether over TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Address {
+    pub(crate) socket: SocketAddr,
+    pub(crate) secure: bool,
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", if self.secure { "https" } else { "http" }, self.socket)
+    }
+}
+
+fn addresses(text: &str) -> Result<Vec<Address>, UsageError> {
     let text = if text.trim().is_empty() { "http://127.0.0.1:0" } else { text };
     text.split(';').map(str::trim).filter(|url| !url.is_empty()).map(address).collect()
 }
 
-fn address(url: &str) -> Result<SocketAddr, UsageError> {
+fn address(url: &str) -> Result<Address, UsageError> {
     let wrong = || UsageError(format!("--urls: '{url}' is not an http or https address"));
     let (scheme, rest) = url.split_once("://").ok_or_else(wrong)?;
-    if scheme.eq_ignore_ascii_case("https") {
-        return Err(UsageError(format!("--urls: '{url}': https is not in this version")));
-    }
-    if !scheme.eq_ignore_ascii_case("http") {
+    let secure = scheme.eq_ignore_ascii_case("https");
+    if !secure && !scheme.eq_ignore_ascii_case("http") {
         return Err(wrong());
     }
     let authority = rest.split('/').next().unwrap_or_default();
-    if let Ok(address) = authority.parse() {
-        return Ok(address);
+    if let Ok(socket) = authority.parse() {
+        return Ok(Address { socket, secure });
     }
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) => (host, port.parse().map_err(|_| wrong())?),
-        None => (authority, 80),
+        None => (authority, if secure { 443 } else { 80 }),
     };
     let ip = match host {
         "localhost" => IpAddr::V4(Ipv4Addr::LOCALHOST),
         "*" | "+" => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
         other => other.parse().map_err(|_| wrong())?,
     };
-    Ok(SocketAddr::new(ip, port))
+    Ok(Address { socket: SocketAddr::new(ip, port), secure })
 }
 
 fn protocols(names: &[String]) -> Vec<Protocol> {
@@ -221,7 +233,7 @@ mod tests {
     #[test]
     fn defaults_leave_the_framework_alone() {
         let options = parse(&[]).unwrap();
-        assert_eq!(options.addresses, ["127.0.0.1:0".parse().unwrap()]);
+        assert_eq!(options.addresses[0].to_string(), "http://127.0.0.1:0");
         assert_eq!(options.hubs, ["suite", "bench", "scale"]);
         assert_eq!(options.protocols, [Protocol::Json, Protocol::MessagePack]);
         assert_eq!((options.max_receive, options.send_timeout, options.log_level), (None, None, None));
@@ -229,9 +241,9 @@ mod tests {
 
     #[test]
     fn addresses_are_read_in_the_reference_forms() {
-        let options = parse(&["--urls", "http://localhost:81; http://[::1]:82 ;http://*:83"]).unwrap();
+        let options = parse(&["--urls", "http://localhost:81; HTTPS://[::1]:82 ;https://*"]).unwrap();
         let texts: Vec<String> = options.addresses.iter().map(ToString::to_string).collect();
-        assert_eq!(texts, ["127.0.0.1:81", "[::1]:82", "[::]:83"]);
+        assert_eq!(texts, ["http://127.0.0.1:81", "https://[::1]:82", "https://[::]:443"]);
         assert_eq!(refused(&["--urls", "ftp://x"]), "--urls: 'ftp://x' is not an http or https address");
     }
 

@@ -4,7 +4,6 @@
 //! the suites are routes behind what their test apps do to requests (`suites`).
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,11 +13,11 @@ use signalr_core::{ConnectInfo, RequestHead, TransportKind, User};
 use signalr_hub::{HubContext, HubEndpoint, HubOptions};
 use signalr_protocol::{Compression, NamingPolicy};
 use signalr_transport::{Denied, EndpointOptions, Server, bearer_token};
-use signalr_warp::Serving;
+use signalr_warp::{Serving, Tls};
 use tokio::sync::watch;
 use warp::Filter;
 
-use crate::options::ServeOptions;
+use crate::options::{Address, ServeOptions};
 use crate::tokens::Tokens;
 use crate::{control, fleet, hubs, suites};
 
@@ -45,28 +44,38 @@ pub(crate) async fn run(options: ServeOptions) -> Result<()> {
     let routes = control::routes(scale, stop)
         .or(suites::routes(suite, test, tokens, options.hubs.iter().any(|hub| hub == "suite")))
         .boxed();
-    let mut serving = Vec::new();
+    let (mut serving, mut listening) = (Vec::new(), Vec::new());
     for address in &options.addresses {
-        let bound =
-            Serving::bind(server.clone(), *address).await.map_err(|error| cannot_bind(*address, &error))?;
+        let bound = Serving::bind(server.clone(), address.socket).await;
+        let mut bound = bound.map_err(|error| cannot_bind(*address, &error))?;
+        if address.secure {
+            bound = bound.with_tls(self_signed()?);
+        }
+        listening.push(Address { socket: bound.local_addr(), ..*address });
         serving.push(bound.with_routes(routes.clone()).drain(DRAIN).until(end(stopped.clone())?));
     }
-    for bound in &serving {
-        println!("Now listening on: http://{}", bound.local_addr());
+    for address in &listening {
+        println!("Now listening on: {address}");
     }
     try_join_all(serving.into_iter().map(Serving::run)).await?;
     Ok(())
 }
 
-fn cannot_bind(address: SocketAddr, error: &signalr_warp::ServeError) -> anyhow::Error {
+/// A certificate for this machine, made at every start.
+fn self_signed() -> Result<Tls> {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()])?;
+    Ok(Tls::from_pem(made.cert.pem().as_bytes(), made.signing_key.serialize_pem().as_bytes())?)
+}
+
+fn cannot_bind(address: Address, error: &signalr_warp::ServeError) -> anyhow::Error {
     let mut cause: Option<&dyn std::error::Error> = Some(error);
     while let Some(at) = cause {
         if at.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::AddrInUse) {
-            return anyhow!("Failed to bind to address http://{address}: address already in use.");
+            return anyhow!("Failed to bind to address {address}: address already in use.");
         }
         cause = at.source();
     }
-    anyhow!("Failed to bind to address http://{address}: {error}")
+    anyhow!("Failed to bind to address {address}: {error}")
 }
 
 /// Ready when the server shall end.

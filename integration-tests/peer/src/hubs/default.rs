@@ -22,7 +22,10 @@ pub(crate) fn default_hub() -> HubDefinition {
         })
         .method("GetIHttpConnectionFeatureProperties", |cx: Context| async move { Ok(addresses(&cx)) })
         .method("GetActiveTransportName", |cx: Context| async move { Ok(cx.info().transport.name()) })
-        .method("GetHttpProtocol", |cx: Context| async move { Ok(cx.info().request.version().to_owned()) })
+        .method("GetHttpProtocol", |cx: Context| async move {
+            // The reference's names have no minor version where there is only one.
+            Ok(cx.info().request.version().replace("/2.0", "/2"))
+        })
         .method("Abort", |cx: Context| async move {
             cx.abort();
             Ok(())
