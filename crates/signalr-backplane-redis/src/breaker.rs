@@ -31,6 +31,7 @@ enum State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Change {
     Opened,
+    HalfOpened,
     Closed,
 }
 

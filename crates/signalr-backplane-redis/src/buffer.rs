@@ -31,6 +31,10 @@ impl<T> Buffer<T> {
         self.kept.is_empty()
     }
 
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Keeps a message; says how many were dropped to make room, the message itself included when it is too large.
     pub(crate) fn push(&mut self, kept: Kept<T>) -> u64 {
         if kept.bytes > self.room {

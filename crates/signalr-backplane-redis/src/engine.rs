@@ -6,15 +6,17 @@ use crate::cluster::Cluster;
 use crate::fan::Fan;
 use crate::health::Health;
 use crate::lane::Lane;
+use crate::life::Life;
 use crate::pipe::Asker;
 use crate::registry::Registry;
+use crate::report::report;
 use crate::route::Route;
 use crate::settings::Settings;
 use crate::stats::Stats;
 use crate::{publisher, subscriber};
 use futures_util::future::join_all;
 use redis::Value;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -30,12 +32,16 @@ pub(crate) struct Shared {
     pub(crate) route: Arc<Route>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) lane: Lane,
-    pub(crate) health: Health,
+    pub(crate) health: Arc<Health>,
     pub(crate) stats: Arc<Stats>,
     /// What is known of the Cluster, if it is one.
     pub(crate) cluster: Cluster,
     /// The publisher's connections while they are up, for questions.
     asking: Mutex<Asking>,
+    /// Bytes that were written and not answered, as of the last look.
+    pub(crate) in_flight: AtomicUsize,
+    /// Wakes the publisher from its pause.
+    pub(crate) life: Life,
     /// Counts the probes that arrived.
     pub(crate) heard: AtomicU64,
     /// Rung by the publisher when Redis says that the subscriber receives nothing.
@@ -63,15 +69,18 @@ impl Engine {
     /// Starts both connections; must be called inside a runtime.
     pub(crate) fn start(settings: Settings) -> Arc<Self> {
         let (registry, stats) = (Arc::new(Registry::new()), Arc::<Stats>::default());
+        let health = Arc::new(Health::new(stats.clone()));
         let shared = Arc::new(Shared {
-            lane: Lane::new(&settings, registry.clone(), stats.clone()),
-            health: Health::new(stats.clone()),
+            lane: Lane::new(&settings, registry.clone(), health.clone()),
+            health,
             route: Arc::new(Route::new(&settings)),
             settings,
             registry,
             stats,
             cluster: Cluster::default(),
             asking: Mutex::default(),
+            in_flight: AtomicUsize::new(0),
+            life: Life::default(),
             heard: AtomicU64::new(0),
             deaf: Notify::new(),
             arrived: Notify::new(),
@@ -87,7 +96,7 @@ impl Engine {
 }
 
 async fn watch(shared: Arc<Shared>) {
-    shared.route.watch().await;
+    tokio::join!(shared.route.watch(), report(&shared));
 }
 
 impl Drop for Engine {

@@ -3,6 +3,7 @@
 //! Owns the combination and the telling: state, log line, metric, event, for every transition. Connections report to it;
 //! it decides nothing for them.
 
+use crate::breaker::Change;
 use crate::stats::Stats;
 use signalr_core::{BackplaneError, BackplaneState, Events, StateSender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,6 +26,15 @@ pub enum Role {
     Publisher,
 }
 
+impl Role {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Subscriber => "subscriber",
+            Self::Publisher => "publisher",
+        }
+    }
+}
+
 /// Something that an application may want to act on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -44,6 +54,8 @@ pub enum RedisEvent {
     },
     /// Several failures in a row: nothing is tried any more until Redis shows life, or 30 s have passed.
     BreakerOpened,
+    /// A connection was made while the breaker was open: one small message decides whether it closes.
+    BreakerHalfOpen,
     /// Redis showed life.
     BreakerClosed,
     /// The subscriber has a new connection; what was published in between did not arrive here.
@@ -108,6 +120,7 @@ struct Inner {
     replacing: bool,
     overflow: Option<Instant>,
     outage: Option<Outage>,
+    told: Option<BackplaneState>,
 }
 
 /// What had been counted when the outage began.
@@ -130,6 +143,10 @@ impl Health {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(crate) fn stats(&self) -> &Arc<Stats> {
+        &self.stats
+    }
+
     pub(crate) fn state(&self) -> Events {
         self.state.subscribe()
     }
@@ -145,9 +162,12 @@ impl Health {
     /// A connection is ready.
     pub(crate) fn up(&self, role: Role) {
         tracing::info!(?role, "connected to Redis");
+        metrics::counter!("signalr.redis.connections", "role" => role.label()).increment(1);
         self.set(role, Link::Up);
         self.raise(RedisEvent::Connected(role));
         if role == Role::Subscriber && self.lock().replacing {
+            tracing::warn!("the Redis subscriber was replaced; what was published meanwhile did not arrive");
+            metrics::counter!("signalr.redis.gaps").increment(1);
             self.raise(RedisEvent::SubscriberReplaced);
             // Not before: until then no outage ends.
             self.lock().replacing = false;
@@ -165,7 +185,7 @@ impl Health {
             Role::Publisher => self.links.borrow().publisher.clone(),
             Role::Subscriber => self.links.borrow().subscriber.clone(),
         };
-        metrics::counter!("signalr.redis.connection_failures").increment(1);
+        metrics::counter!("signalr.redis.connection_failures", "role" => role.label()).increment(1);
         if role == Role::Subscriber && old == Link::Up {
             self.lock().replacing = true;
         }
@@ -179,16 +199,26 @@ impl Health {
         self.raise(RedisEvent::Failed(role, error));
     }
 
-    /// The breaker opened or closed.
-    pub(crate) fn breaker(&self, event: RedisEvent) {
-        tracing::warn!(?event, "the circuit breaker of the Redis publisher");
+    /// The breaker has changed.
+    pub(crate) fn breaker(&self, change: Change) {
+        let (event, state) = match change {
+            Change::Opened => (RedisEvent::BreakerOpened, "open"),
+            Change::HalfOpened => (RedisEvent::BreakerHalfOpen, "half_open"),
+            Change::Closed => (RedisEvent::BreakerClosed, "closed"),
+        };
+        tracing::warn!(state, "the circuit breaker of the Redis publisher");
+        metrics::counter!("signalr.redis.breaker_transitions", "state" => state).increment(1);
         self.raise(event);
     }
 
     /// A message was lost because this server does not keep up.
     pub(crate) fn overflowed(&self) {
         self.stats.overflowed(1);
-        self.lock().overflow = Some(Instant::now());
+        let earlier = self.lock().overflow.replace(Instant::now());
+        // There may be very many: the first one says it, all are counted.
+        if earlier.is_none() {
+            tracing::warn!("messages are dropped: this server does not keep up with what it has to deliver");
+        }
         self.refresh();
     }
 
@@ -208,6 +238,7 @@ impl Health {
         let (replayed, dropped, unknown) =
             (now.replayed - outage.replayed, now.dropped - outage.dropped, now.unknown - outage.unknown);
         tracing::info!(replayed, dropped, unknown, "Redis is back");
+        metrics::counter!("signalr.redis.outages").increment(1);
         self.raise(RedisEvent::Restored { replayed, dropped, unknown });
     }
 
@@ -220,6 +251,10 @@ impl Health {
     pub(crate) fn refresh(&self) {
         let mut inner = self.lock();
         let state = inner.combine(&self.links.borrow(), &self.stats);
+        if inner.told.replace(state) != Some(state) {
+            tracing::info!(?state, "the Redis backplane");
+            metrics::counter!("signalr.redis.state_changes", "state" => label(state)).increment(1);
+        }
         self.state.set(state);
     }
 
@@ -251,9 +286,8 @@ impl Inner {
         if !self.started {
             return BackplaneState::Starting;
         }
-        if up < 2 && self.outage.is_none() {
-            let now = stats.snapshot();
-            self.outage = Some(Outage { replayed: now.replayed, dropped: now.dropped, unknown: now.unknown });
+        if up < 2 {
+            self.begin_outage(stats);
         }
         if self.overflow.is_some_and(|since| since.elapsed() > OVERFLOW) {
             self.overflow = None;
@@ -263,6 +297,15 @@ impl Inner {
             (2, None) => BackplaneState::Up,
             _ => BackplaneState::Degraded,
         }
+    }
+}
+
+fn label(state: BackplaneState) -> &'static str {
+    match state {
+        BackplaneState::Starting => "starting",
+        BackplaneState::Up => "up",
+        BackplaneState::Degraded => "degraded",
+        _ => "down",
     }
 }
 
@@ -314,6 +357,9 @@ mod tests {
         health.up(Role::Subscriber);
         health.settled();
         health.settled();
+        health.breaker(Change::Opened);
+        health.breaker(Change::HalfOpened);
+        health.breaker(Change::Closed);
         drop(health);
         let mut seen = Vec::new();
         while let Some(event) = events.next().await {
@@ -328,6 +374,9 @@ mod tests {
                 RedisEvent::Connected(Role::Subscriber),
                 RedisEvent::SubscriberReplaced,
                 RedisEvent::Restored { replayed: 0, dropped: 2, unknown: 1 },
+                RedisEvent::BreakerOpened,
+                RedisEvent::BreakerHalfOpen,
+                RedisEvent::BreakerClosed,
             ]
         );
     }

@@ -81,6 +81,11 @@ impl Inbox {
         Ok(())
     }
 
+    /// Bytes that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.lock().bytes
+    }
+
     /// Delivers what waits, unless somebody does already.
     pub(crate) fn deliver(&self) {
         if std::mem::replace(&mut self.lock().delivering, true) {

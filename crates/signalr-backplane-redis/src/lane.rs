@@ -5,6 +5,7 @@
 //! parcels from here. One lock makes the order; nothing is delivered under it.
 
 use crate::buffer::{Buffer, Kept};
+use crate::health::Health;
 use crate::member::Member;
 use crate::options::OutagePolicy;
 use crate::outage::{Class, Facts, Step, decide};
@@ -25,6 +26,7 @@ const QUEUE: usize = 64 << 20;
 pub(crate) struct Lane {
     registry: Arc<Registry>,
     stats: Arc<Stats>,
+    health: Arc<Health>,
     policy: OutagePolicy,
     patience: Duration,
     state: Mutex<State>,
@@ -54,7 +56,7 @@ impl State {
 }
 
 impl Lane {
-    pub(crate) fn new(settings: &Settings, registry: Arc<Registry>, stats: Arc<Stats>) -> Self {
+    pub(crate) fn new(settings: &Settings, registry: Arc<Registry>, health: Arc<Health>) -> Self {
         let (room, ttl) = match settings.outage {
             OutagePolicy::Buffer { bytes, ttl } => (bytes, ttl),
             _ => (0, Duration::ZERO),
@@ -72,7 +74,8 @@ impl Lane {
         };
         Self {
             registry,
-            stats,
+            stats: health.stats().clone(),
+            health,
             policy: settings.outage,
             patience: settings.request_timeout,
             state: Mutex::new(state),
@@ -163,7 +166,7 @@ impl Lane {
         }
         let here = self.registry.wants(&member, &parcel.channel);
         if here && member.inbox().push_own(topic, message).is_err() {
-            self.stats.overflowed(1);
+            self.health.overflowed();
         }
     }
 
@@ -304,6 +307,18 @@ impl Lane {
         }
     }
 
+    /// Drops what was kept and is too old by now.
+    pub(crate) fn expire_kept(&self, now: Instant) {
+        let dropped = self.lock().buffer.expire(now);
+        self.stats.dropped(dropped);
+    }
+
+    /// Bytes that wait for the publisher, and bytes that are kept in an outage.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        let state = self.lock();
+        (state.queued, state.buffer.bytes())
+    }
+
     /// Whether kept messages could be published if the fleet is back.
     pub(crate) fn may_replay(&self) -> bool {
         let state = self.lock();
@@ -369,4 +384,243 @@ type Settled = Result<Outcome, BackplaneError>;
 
 fn keep(parcel: Parcel) -> Kept<Parcel> {
     Kept { since: parcel.since, bytes: parcel.size(), message: parcel }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::health::Role;
+    use crate::options::RedisOptions;
+    use crate::wire::{Channels, Codec, Invocation};
+    use bytes::Bytes;
+    use signalr_core::{BackplaneErrorKind, BackplaneSink, BackplaneState, InvocationMessage};
+    use signalr_protocol::Protocol;
+
+    const ROOM: usize = 1 << 30;
+
+    /// Writes down what comes.
+    #[derive(Default)]
+    struct Log(Mutex<Vec<u8>>);
+
+    impl BackplaneSink for Log {
+        fn deliver(&self, _: &Topic, message: BackplaneMessage) {
+            let BackplaneMessage::Invocation(message) = message else { return };
+            self.0.lock().unwrap().extend(message.payloads.get(Protocol::Json).unwrap().first());
+        }
+    }
+
+    impl Log {
+        fn heard(&self) -> Vec<u8> {
+            self.0.lock().unwrap().clone()
+        }
+    }
+
+    struct World {
+        lane: Lane,
+        member: Arc<Member>,
+        health: Arc<Health>,
+        log: Arc<Log>,
+    }
+
+    impl World {
+        /// One hub that is a member of the group, both connections up.
+        fn new(options: &str) -> Self {
+            let settings =
+                Settings::new(&RedisOptions::parse(&format!("redis://a{options}")).unwrap()).unwrap();
+            let (registry, health) = (Arc::new(Registry::new()), Arc::new(Health::new(Arc::default())));
+            let lane = Lane::new(&settings, registry.clone(), health.clone());
+            let log = Arc::<Log>::default();
+            let member = Member::new("node".into(), Codec::new(Channels::new("", "H")), log.clone()).unwrap();
+            registry.join(&member, "probe".into());
+            let _ = registry.want(&member, vec!["H:group:g".into()]);
+            lane.publisher_up();
+            lane.subscriber_up();
+            health.up(Role::Publisher);
+            health.up(Role::Subscriber);
+            Self { lane, member, health, log }
+        }
+
+        /// A message of a byte, and of so many more that do not matter.
+        fn say_padded(&self, byte: u8, padding: usize) -> Ticket {
+            let mut message = InvocationMessage::default();
+            let mut text = vec![0; padding + 1];
+            text[0] = byte;
+            message.payloads.set(Protocol::Json, Bytes::from(text));
+            self.lane.publish(&self.member, &Topic::group("g"), BackplaneMessage::Invocation(message))
+        }
+
+        fn say(&self, byte: u8) -> Ticket {
+            self.say_padded(byte, 0)
+        }
+
+        fn counters(&self) -> crate::stats::RedisCounters {
+            self.health.stats().snapshot()
+        }
+    }
+
+    /// The messages themselves, with their origin tags.
+    fn written(parcels: &[Parcel]) -> Vec<(u8, Option<String>)> {
+        let read = |parcel: &Parcel| {
+            let message = Invocation::read(&Bytes::from(parcel.bytes.clone())).unwrap();
+            (message.payloads[0].1[0], message.origin)
+        };
+        parcels.iter().map(read).collect()
+    }
+
+    fn all(parcels: Vec<Parcel>, outcome: Outcome) -> Vec<(Parcel, Settled)> {
+        parcels.into_iter().map(|parcel| (parcel, Ok(outcome))).collect()
+    }
+
+    fn node() -> Option<String> {
+        Some("node".to_owned())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn messages_are_tagged_only_where_local_members_were_served() {
+        let world = World::new("");
+        drop(world.say(1));
+        world.lane.subscriber_down();
+        drop(world.say(2));
+        world.lane.subscriber_up();
+        drop(world.say(3));
+        assert_eq!(written(&world.lane.take(9, ROOM)), [(1, None), (2, node()), (3, None)]);
+        assert_eq!(world.log.heard(), [2]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_not_handed_over_is_kept_in_front_of_what_comes_later() {
+        let world = World::new("");
+        let [first, second] = [world.say(1), world.say(2)];
+        let flying = world.lane.take(1, ROOM);
+        world.lane.publisher_down();
+        assert!(world.log.heard().is_empty(), "an echo of the first one may still come");
+        drop(world.say(3));
+        world.lane.fence_passed(world.lane.fence());
+        assert_eq!(world.log.heard(), [2, 3]);
+        world.lane.settle(all(flying, Outcome::Unknown));
+        assert_eq!((first.await, second.await), (Ok(Outcome::Unknown), Ok(Outcome::Buffered)));
+        world.lane.publisher_up();
+        drop(world.say(4));
+        assert!(world.lane.take(9, ROOM).is_empty(), "the fleet is not back yet");
+        world.lane.replay(Instant::now());
+        drop(world.say(5));
+        let (left, counters) = (world.lane.take(9, ROOM), world.counters());
+        assert_eq!(written(&left), [(2, node()), (3, node()), (4, node()), (5, None)]);
+        assert_eq!((counters.unknown, counters.buffered, counters.dropped), (1, 3, 0));
+        assert!(!world.lane.is_settled(), "replays have no outcome yet");
+        world.lane.settle(all(left, Outcome::Receivers(1)));
+        assert!(world.lane.is_settled());
+        assert_eq!((world.counters().replayed, world.counters().published), (3, 4));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn replays_that_were_not_handed_over_stay_in_front_when_the_publisher_is_lost_again() {
+        let world = World::new("");
+        world.lane.publisher_down();
+        world.lane.fence_passed(world.lane.fence());
+        for byte in 1..4 {
+            drop(world.say(byte));
+        }
+        world.lane.publisher_up();
+        world.lane.replay(Instant::now());
+        let flying = world.lane.take(1, ROOM);
+        drop(world.say(4));
+        world.lane.publisher_down();
+        world.lane.settle(all(flying, Outcome::Unknown));
+        world.lane.fence_passed(world.lane.fence());
+        world.lane.publisher_up();
+        world.lane.replay(Instant::now());
+        assert_eq!(written(&world.lane.take(9, ROOM)), [(2, node()), (3, node()), (4, node())]);
+        assert_eq!(world.log.heard(), [1, 2, 3, 4]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_finds_no_room_in_time_is_refused_and_was_not_sent() {
+        let world = World::new("?asyncTimeout=1000");
+        let late = world.say(1);
+        tokio::time::advance(Duration::from_millis(600)).await;
+        let early = world.say(2);
+        tokio::time::advance(Duration::from_millis(600)).await;
+        world.lane.expire(Instant::now());
+        let error = late.await.unwrap_err();
+        assert_eq!((error.kind(), error.is_transient()), (BackplaneErrorKind::TimedOut, true));
+        assert_eq!(written(&world.lane.take(9, ROOM)), [(2, None)]);
+        assert_eq!((world.counters().refused, world.lane.waiting()), (1, (0, 0)));
+        drop(early);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_queue_of_the_publisher_is_bounded_in_bytes() {
+        let world = World::new("");
+        let tickets: Vec<_> = (0..70).map(|byte| world.say_padded(byte, 1 << 20)).collect();
+        let (queued, _) = world.lane.waiting();
+        assert!(queued <= QUEUE && queued > QUEUE - (3 << 20), "{queued}");
+        let refused = world.counters().refused;
+        assert!(refused > 0);
+        for ticket in tickets.into_iter().rev().take(refused as usize) {
+            assert_eq!(ticket.await.unwrap_err().kind(), BackplaneErrorKind::TimedOut);
+        }
+        assert_eq!(world.lane.take(1_000, ROOM).len() as u64, 70 - refused);
+        assert_eq!(world.lane.waiting(), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_local_delivery_that_finds_no_room_is_counted_and_shows_for_ten_seconds() {
+        let world = World::new("?outage=local_only");
+        // Echoes may still come: own messages wait behind them.
+        world.lane.publisher_down();
+        for byte in 0..70 {
+            drop(world.say_padded(byte, 1 << 20));
+        }
+        let overflowed = world.counters().overflowed;
+        assert!((6..=8).contains(&overflowed), "{overflowed}");
+        assert_eq!(world.health.state().current(), BackplaneState::Degraded);
+        world.lane.fence_passed(world.lane.fence());
+        assert_eq!(world.log.heard().len() as u64, 70 - overflowed);
+        tokio::time::advance(Duration::from_secs(9)).await;
+        world.health.refresh();
+        assert_eq!(world.health.state().current(), BackplaneState::Degraded);
+        tokio::time::advance(Duration::from_secs(2)).await;
+        world.health.refresh();
+        assert_eq!(world.health.state().current(), BackplaneState::Up);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_queued_when_the_publisher_is_lost_is_treated_by_the_policy() {
+        for (policy, outcome, heard) in [
+            ("?outage=fail", None, vec![]),
+            ("?outage=local_only", Some(Outcome::Receivers(1)), vec![1]),
+            ("?outage=buffer", Some(Outcome::Buffered), vec![1]),
+        ] {
+            let world = World::new(policy);
+            let ticket = world.say(1);
+            world.lane.publisher_down();
+            world.lane.fence_passed(world.lane.fence());
+            assert_eq!(ticket.await.ok(), outcome, "{policy}");
+            assert_eq!(world.log.heard(), heard, "{policy}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_kept_too_long_is_dropped_by_itself() {
+        let world = World::new("?bufferTtl=2s");
+        world.lane.publisher_down();
+        assert_eq!(world.say(1).await, Ok(Outcome::Buffered));
+        assert!(world.lane.waiting().1 > 0);
+        tokio::time::advance(Duration::from_secs(3)).await;
+        world.lane.expire_kept(Instant::now());
+        assert_eq!((world.counters().dropped, world.lane.waiting()), (1, (0, 0)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn so_many_bytes_are_taken_and_one_message_at_least() {
+        let world = World::new("");
+        for byte in 0..3 {
+            drop(world.say(byte));
+        }
+        assert_eq!(world.lane.take(9, 0).len(), 0);
+        assert_eq!(world.lane.take(9, 1).len(), 1);
+        assert_eq!(world.lane.take(1, ROOM).len(), 1);
+        assert_eq!(world.lane.take(9, ROOM).len(), 1);
+    }
 }

@@ -29,6 +29,9 @@
 //! | a publisher that is cut alone loses nothing but what is unknown | `a_publisher_that_is_cut_alone_loses_only_what_is_unknown` |
 //! | kept messages wait for a server that came a moment before the outage (one of ASP.NET Core: a quarter of a second before), and not for ever for one that does not come back, however often the publisher is cut | `a_server_that_came_just_before_an_outage_is_waited_for`, `a_publisher_that_is_cut_again_and_again_keeps_nothing_for_ever` |
 //! | each [`OutagePolicy`] does what it says; a full buffer drops the oldest | `tests/policies.rs` |
+//! | the origin tag is written only where local members were served; what was kept leaves in its order, in front of newer messages, also when the publisher is lost again | unit tests of `lane` |
+//! | every queue is bounded; what finds no room in time was not sent, and its caller knows; what this server cannot deliver is counted and makes it `Degraded` | unit tests of `lane` and `inbox`, `a_message_that_finds_no_room_in_time_is_refused_and_never_sent` |
+//! | after three failures in a row nothing is tried but small trials, at most 30 s apart; life that the other connection has shown ends the wait | unit tests of `breaker` and `life`, `the_breaker_opens_while_redis_is_dead_and_closes_when_it_is_back` |
 //! | all that is wanted is in force before the state is `Up` | `ten_thousand_channels_come_back_before_the_state_is_up` |
 //! | also when the subscriber is cut again and again while it subscribes | `a_subscriber_that_is_cut_while_it_subscribes_gets_everything_back` |
 //! | a server that keeps up is not ended by the limits of Redis' output buffers, whatever the bursts | `bursts_beyond_the_soft_limit_of_redis_cost_nothing` |
@@ -104,6 +107,29 @@
 //!
 //! With Sentinel or several endpoints `+role` besides.
 //!
+//! # What can be seen
+//!
+//! Every transition is an event ([`RedisBackplane::events`], or the state's own, [`RedisBackplane::state`]), a log line
+//! (`tracing`) and a metric (the `metrics` facade; the sums that matter most are in [`RedisBackplane::counters`] too):
+//!
+//! | what | event | metric, counters where nothing else is said |
+//! | --- | --- | --- |
+//! | the state changes | `state` | `signalr.redis.state_changes` by `state` (starting, up, degraded, down) |
+//! | a connection is there, or not | `Connected`, `Failed` | `signalr.redis.connections`, `signalr.redis.connection_failures` by `role` |
+//! | the subscriber was replaced: a gap | `SubscriberReplaced` | `signalr.redis.gaps`; histogram `signalr.redis.resubscribe_seconds` |
+//! | an outage is over | `Restored` | `signalr.redis.outages` |
+//! | the breaker | `BreakerOpened`, `BreakerHalfOpen`, `BreakerClosed` | `signalr.redis.breaker_transitions` by `state` |
+//! | messages, by their fate | counts in `Restored` | `signalr.redis.published`, `.unknown`, `.dropped`, `.refused`, `.buffered`, `.replayed`, `.received`, `.malformed`, `.overflowed` |
+//! | what waits, in bytes | | gauge `signalr.redis.queue_bytes` by `queue` (publish, in_flight, kept, deliver), four times a second |
+//! | Redis' pulse | | histogram `signalr.redis.round_trip_seconds` (the probe's), gauge `signalr.redis.probe_age_seconds` |
+//! | the time until a message is with all local receivers' queues | | histogram `signalr.redis.fan_out_seconds`, of one message in 64 |
+//!
+//! Bounds: 64 MiB wait for the publisher, 4 MiB ([`in_flight_bytes`](options::RedisOptions::in_flight_bytes)) are with
+//! Redis unanswered, 64 MiB per hub wait for their delivery, and the buffer of an outage is as large as its policy says.
+//! A message that finds no room for the publisher, or waits for it longer than
+//! [`async_timeout`](options::RedisOptions::async_timeout), is an error for its caller; one that cannot be delivered here
+//! is dropped, counted as overflowed, and makes the state `Degraded` for 10 s.
+//!
 //! # Redis Cluster
 //!
 //! `redis-cluster://HOST:PORT,HOST:PORT` names some nodes; the others are learned. The publisher has one connection to
@@ -142,6 +168,7 @@ mod health;
 mod hub;
 mod inbox;
 mod lane;
+mod life;
 mod member;
 mod moves;
 pub mod options;
@@ -152,6 +179,7 @@ mod pool;
 mod publisher;
 mod pulse;
 mod registry;
+mod report;
 mod resp;
 mod route;
 mod settings;

@@ -34,6 +34,13 @@ macro_rules! counters {
     };
 }
 
+impl Stats {
+    /// Whether the message that arrives now is one of those whose fan-out is measured: one of 64.
+    pub(crate) fn samples(&self) -> bool {
+        self.received.load(Ordering::Relaxed).is_multiple_of(64)
+    }
+}
+
 counters! {
     /// Messages that Redis has confirmed.
     published: "signalr.redis.published",

@@ -20,6 +20,7 @@ use redis::{PushInfo, PushKind, Value};
 use signalr_core::{BackplaneError, BackplaneErrorKind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
+use tokio::time::Instant;
 
 /// Keeps a connection for receiving, for ever.
 pub(crate) async fn supervise(shared: Arc<Shared>) {
@@ -79,6 +80,7 @@ async fn run(
 async fn follow(shared: &Shared, mut conn: MultiplexedConnection, backoff: &mut Backoff) -> BackplaneError {
     let mut complete = false;
     let mut hubs = 0;
+    let since = Instant::now();
     loop {
         while let Some(batch) = shared.registry.batch() {
             let names =
@@ -97,8 +99,11 @@ async fn follow(shared: &Shared, mut conn: MultiplexedConnection, backoff: &mut 
         }
         if !std::mem::replace(&mut complete, true) {
             backoff.reset();
+            metrics::histogram!("signalr.redis.resubscribe_seconds").record(since.elapsed());
             shared.lane.subscriber_up();
             shared.health.up(Role::Subscriber);
+            // It proves that Redis lives: the publisher need not wait longer.
+            shared.life.shown();
         }
         let listening = shared.registry.listening();
         if std::mem::replace(&mut hubs, listening) < listening {
@@ -179,7 +184,12 @@ fn receive(shared: &Weak<Shared>, push: PushInfo) {
 }
 
 fn hand_over(shared: &Shared, member: &Arc<Member>, channel: &[u8], payload: &Bytes) {
+    // The clock costs as much as a small fan-out: few of them are measured.
+    let since = shared.stats.samples().then(Instant::now);
     let received = member.receive(channel, payload);
+    if let Some(since) = since {
+        metrics::histogram!("signalr.redis.fan_out_seconds").record(since.elapsed());
+    }
     if matches!(received, Ok(Received::Arrival)) {
         return shared.arrival.notify_one();
     }

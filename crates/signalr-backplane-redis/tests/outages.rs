@@ -330,6 +330,7 @@ async fn the_breaker_opens_while_redis_is_dead_and_closes_when_it_is_back() {
     fleet.0.kill();
     Node::raises(&mut events, |event| *event == RedisEvent::BreakerOpened).await;
     fleet.0.restart();
+    Node::raises(&mut events, |event| *event == RedisEvent::BreakerHalfOpen).await;
     Node::raises(&mut events, |event| *event == RedisEvent::BreakerClosed).await;
     a.reaches(BackplaneState::Up).await;
 }

@@ -130,3 +130,26 @@ async fn commands_acks_and_answers_are_never_kept() {
     assert_eq!(node.subscribe(&Topic::user("new")).await, Subscribed::Pending);
     assert_eq!(node.backplane.counters().buffered, 0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_finds_no_room_in_time_is_refused_and_never_sent() {
+    let server = RedisServer::start();
+    let options = RedisOptions::parse(&server.url()).unwrap().to_builder();
+    // One message fills it; a Redis that hangs is not given up before the other has waited long enough.
+    let options = options.in_flight_bytes(1).async_timeout(Duration::from_millis(300));
+    let options = options.probe_timeout(Duration::from_secs(60)).build().unwrap();
+    let node = Node::join(RedisBackplane::new(options).await.unwrap()).await;
+    let topic = Topic::group("g");
+    node.subscribe(&topic).await;
+    node.reaches(BackplaneState::Up).await;
+    server.freeze();
+    let (written, waiting) = (node.say(&topic, 1), node.say(&topic, 2));
+    let refused = waiting.await.unwrap_err();
+    assert_eq!((refused.kind(), refused.is_transient()), (BackplaneErrorKind::TimedOut, true));
+    assert_eq!(node.backplane.counters().refused, 1);
+    server.thaw();
+    assert_eq!(written.await, Ok(Outcome::Receivers(1)));
+    assert_eq!(node.say(&topic, 3).await, Ok(Outcome::Receivers(1)));
+    assert!(comes_true(PATIENCE, || node.log.len() == 2).await);
+    assert_eq!(node.log.numbers(), [1, 3]);
+}

@@ -13,7 +13,7 @@ use crate::backoff::Backoff;
 use crate::breaker::{Breaker, Change};
 use crate::engine::Shared;
 use crate::fan::Fan;
-use crate::health::{RedisEvent, Role};
+use crate::health::Role;
 use crate::pipe::Asker;
 use crate::pulse::STEP;
 use crate::settings::Address;
@@ -43,7 +43,7 @@ pub(crate) async fn supervise(shared: Arc<Shared>) {
         };
         tracing::debug!(%error, "the publisher starts anew");
         tell(&shared, breaker.failed());
-        tokio::time::sleep(breaker.pause(backoff.pause())).await;
+        shared.life.rest(breaker.pause(backoff.pause())).await;
     }
 }
 
@@ -66,10 +66,8 @@ async fn left(shared: &Shared, address: Option<&Address>, conn: Asker) -> Backpl
 }
 
 fn tell(shared: &Shared, change: Option<Change>) {
-    match change {
-        Some(Change::Opened) => shared.health.breaker(RedisEvent::BreakerOpened),
-        Some(Change::Closed) => shared.health.breaker(RedisEvent::BreakerClosed),
-        None => {}
+    if let Some(change) = change {
+        shared.health.breaker(change);
     }
 }
 

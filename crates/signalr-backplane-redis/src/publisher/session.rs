@@ -5,7 +5,7 @@
 
 use super::grace::Grace;
 use super::{left, lost, refusal, tell, ticks};
-use crate::breaker::Breaker;
+use crate::breaker::{Breaker, Change};
 use crate::engine::Shared;
 use crate::fan::Fan;
 use crate::health::Role;
@@ -21,6 +21,7 @@ use futures_util::stream::FuturesUnordered;
 use redis::{Cmd, RedisResult, Value};
 use signalr_core::{BackplaneError, Outcome};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -103,6 +104,7 @@ impl<'a> Session<'a> {
             error = left(shared, address.as_ref(), conn) => error,
         };
         self.drain().await;
+        self.shared.in_flight.store(0, Ordering::Relaxed);
         self.shared.set_asking(None);
         self.shared.health.outage_begins();
         let mut last = Replies::new();
@@ -120,6 +122,7 @@ impl<'a> Session<'a> {
 
     /// One small message decides whether this Redis takes any.
     async fn pass_trial(&mut self) -> Result<(), BackplaneError> {
+        tell(self.shared, Some(Change::HalfOpened));
         if let Some(channel) = self.shared.registry.probe() {
             let mut conn = self.fan.asker(self.fan.place(channel.as_bytes()));
             let mut trial = redis::cmd(&self.shared.settings.commands.publish);

@@ -7,6 +7,7 @@ use super::lost;
 use super::session::{Answer, Session};
 use crate::member::{arrival, arrivals};
 use signalr_core::BackplaneError;
+use std::sync::atomic::Ordering;
 use tokio::time::Instant;
 
 impl Session<'_> {
@@ -22,7 +23,7 @@ impl Session<'_> {
         self.ask_census();
         let now = Instant::now();
         self.shared.lane.expire(now);
-        self.shared.health.refresh();
+        self.shared.in_flight.store(self.bytes, Ordering::Relaxed);
         self.replay(now);
         self.end_outage();
         None
@@ -32,7 +33,11 @@ impl Session<'_> {
         if let Some(channel) = self.shared.registry.probe() {
             let mut probe = redis::cmd(&self.shared.settings.commands.publish);
             probe.arg(&*channel).arg("");
-            self.ask(&channel, probe, Answer::Probe);
+            let asked = Instant::now();
+            self.ask(&channel, probe, move |answer| {
+                metrics::histogram!("signalr.redis.round_trip_seconds").record(asked.elapsed());
+                Answer::Probe(answer)
+            });
         }
         if self.fan.table().is_some() {
             let mut question = redis::cmd(&self.shared.settings.commands.cluster);
