@@ -48,7 +48,8 @@ counters! {
     unknown: "signalr.redis.unknown",
     /// Messages that will not arrive at other servers: no room, too old, or not kept by the policy.
     dropped: "signalr.redis.dropped",
-    /// Messages that Redis refused, or that found no room in time: the caller was told.
+    /// Messages that Redis refused, that found no room in time, or that may not be kept while Redis is away: the caller was
+    /// told.
     refused: "signalr.redis.refused",
     /// Messages that were kept while nothing could be published.
     buffered: "signalr.redis.buffered",

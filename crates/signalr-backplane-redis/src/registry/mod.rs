@@ -269,4 +269,21 @@ mod tests {
         rest.unsubscribe.sort();
         assert_eq!(Some(rest), batch(&[], &["b", "probe"]));
     }
+
+    #[test]
+    fn the_channel_by_which_others_count_this_server_comes_last_after_an_outage() {
+        let (registry, member) = (Registry::new(), member());
+        registry.join(&member, "probe".into());
+        registry.want(&member, names(&["H:all"]));
+        registry.want(&member, (0..2500).map(|number| number.to_string()).collect());
+        registry.lost();
+        registry.connected();
+        let mut order = Vec::new();
+        while let Some(batch) = registry.batch() {
+            order.extend(batch.subscribe.iter().cloned());
+            registry.confirmed(&batch);
+            assert_eq!(registry.listening(), usize::from(order.len() == 2502));
+        }
+        assert_eq!(order.last().map(|name| &**name), Some("H:all"));
+    }
 }

@@ -4,6 +4,7 @@
 //! the hub layer knows its type.
 
 use super::HubLifetimeManager;
+use super::asked::{Asked, Open, Refused};
 use super::error::InvokeError;
 use super::send::deliver_to_one;
 use super::wait::{NoAnswer, Waits};
@@ -12,7 +13,6 @@ use crate::connection::Connection;
 use crate::ids::ConnectionId;
 use bytes::Bytes;
 use signalr_protocol::{ArgumentList, HubProtocol, Message, Payload, Protocol};
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -71,7 +71,7 @@ pub enum Completed {
 pub(super) struct PendingResults {
     counter: AtomicU64,
     waits: Waits<Arc<str>, Answer>,
-    asked: Mutex<HashMap<Arc<str>, Asked>>,
+    asked: Mutex<Asked>,
 }
 
 enum Answer {
@@ -79,14 +79,8 @@ enum Answer {
     Disconnected,
 }
 
-/// Whom a question went to, and where its answer goes when it is not waited for here.
-struct Asked {
-    connection: ConnectionId,
-    return_to: Option<Arc<str>>,
-}
-
 impl PendingResults {
-    fn asked(&self) -> MutexGuard<'_, HashMap<Arc<str>, Asked>> {
+    fn asked(&self) -> MutexGuard<'_, Asked> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -96,7 +90,7 @@ struct Forget<'a>(&'a PendingResults, Arc<str>);
 
 impl Drop for Forget<'_> {
     fn drop(&mut self) {
-        self.0.asked().remove(&self.1);
+        self.0.asked().forget(&self.1);
     }
 }
 
@@ -131,8 +125,7 @@ impl HubLifetimeManager {
         let payloads =
             self.options.protocols.encode(Some(&invocation), method, arguments, |p| Some(p) == protocol)?;
         let waiting = self.results.waits.open(invocation.clone());
-        let asked = Asked { connection: connection.id().clone(), return_to: None };
-        self.results.asked().insert(invocation.clone(), asked);
+        self.results.asked().insert(invocation.clone(), connection.id(), None);
         let _forget = Forget(&self.results, invocation);
         deliver_to_one(connection, &payloads).await?;
         // Closed between the look-up and now: its questions have been failed already.
@@ -186,13 +179,11 @@ impl HubLifetimeManager {
 
     /// A connection sent a Completion: hands it to whoever asked, here or elsewhere.
     pub fn complete(&self, connection: &Connection, invocation: &str, result: RawResult) -> Completed {
-        let return_to = {
-            let mut asked = self.results.asked();
-            let Some(question) = asked.get(invocation) else { return Completed::Unknown };
-            if question.connection != *connection.id() {
-                return Completed::WrongConnection;
-            }
-            asked.remove(invocation).and_then(|question| question.return_to)
+        let answered = self.results.asked().answered(invocation, connection.id());
+        let return_to = match answered {
+            Ok(return_to) => return_to,
+            Err(Refused::Unknown) => return Completed::Unknown,
+            Err(Refused::WrongConnection) => return Completed::WrongConnection,
         };
         match return_to {
             Some(node) => self.return_result(&node, invocation, &result),
@@ -205,8 +196,11 @@ impl HubLifetimeManager {
 
     /// A question from another server arrived for a local connection.
     pub(super) fn forward_question(&self, id: &ConnectionId, invocation: Arc<str>, return_to: Arc<str>) {
-        let asked = Asked { connection: id.clone(), return_to: Some(return_to) };
-        self.results.asked().insert(invocation, asked);
+        let driven_out = self.results.asked().insert(invocation, id, Some(return_to));
+        if let Some(oldest) = driven_out {
+            metrics::counter!("signalr.server.forgotten_questions").increment(1);
+            self.fail_question(oldest, "Too many questions to the client are open.");
+        }
         if self.connection(id.as_str()).is_none() {
             self.fail_results(id);
         }
@@ -230,26 +224,21 @@ impl HubLifetimeManager {
 
     /// The connection has ended: whoever asked it is told.
     pub(super) fn fail_results(&self, id: &ConnectionId) {
-        let failed: Vec<(Arc<str>, Option<Arc<str>>)> = {
-            let mut asked = self.results.asked();
-            if asked.is_empty() {
-                return;
+        let failed = self.results.asked().ended(id);
+        for question in failed {
+            self.fail_question(question, "Connection disconnected.");
+        }
+    }
+
+    /// Whoever asked, here or elsewhere, gets no answer.
+    fn fail_question(&self, (invocation, return_to): Open, why: &str) {
+        match return_to {
+            None => {
+                self.results.waits.answer(&invocation, Answer::Disconnected);
             }
-            let (gone, kept) =
-                std::mem::take(&mut *asked).into_iter().partition(|(_, question)| question.connection == *id);
-            *asked = kept;
-            let gone: HashMap<Arc<str>, Asked> = gone;
-            gone.into_iter().map(|(invocation, question)| (invocation, question.return_to)).collect()
-        };
-        for (invocation, return_to) in failed {
-            match return_to {
-                None => {
-                    self.results.waits.answer(&invocation, Answer::Disconnected);
-                }
-                Some(node) => {
-                    let error = Some("Connection disconnected.");
-                    self.return_result(&node, &invocation, &RawResult::new(Protocol::Json, error, None));
-                }
+            Some(node) => {
+                let failure = RawResult::new(Protocol::Json, Some(why), None);
+                self.return_result(&node, &invocation, &failure);
             }
         }
     }

@@ -4,6 +4,7 @@
 //! local, at no cost. With one, group commands, acks and client results across servers are done here, over topics, so
 //! that every backplane has them.
 
+mod asked;
 mod error;
 mod groups;
 mod invoke;

@@ -145,13 +145,19 @@ impl HubLifetimeManager {
         payloads: &Payloads,
     ) -> Result<(), SendError> {
         let ordered = self.ordering_backplane().is_some();
+        let mut tickets = Vec::new();
         for id in ids {
             match self.connection(id.as_str()).filter(|_| !ordered) {
                 Some(connection) => deliver(&mut OutgoingMessage::new(payloads), &connection),
                 None => {
-                    publish(hub, &Topic::Connection(id.clone()), Vec::new(), payloads.clone(), None).await?
+                    let message = invocation(Vec::new(), payloads.clone(), None);
+                    tickets.push(hub.publish(&Topic::Connection(id.clone()), message));
                 }
             }
+        }
+        // Each has its place already: a thousand outcomes take no longer than one.
+        for ticket in tickets {
+            ticket.await?;
         }
         Ok(())
     }

@@ -153,27 +153,33 @@ pub async fn a_wrong_client_cannot_answer(fleet: &dyn Fleet) -> Verdict {
     same("the answer", value::<String>(&result?)?, "right".to_owned())
 }
 
-/// A question that nobody waits for any more does no harm: a late answer is ignored.
+/// A question that nobody waits for any more, here or on another server, does no harm: a late answer is ignored.
 pub async fn a_dropped_question_is_forgotten(fleet: &dyn Fleet) -> Verdict {
     let (a, b) = servers(fleet).await?;
     let mut client = b.client(Protocol::Json, None).await?;
+    for asker in [&a, &b] {
+        forgets(asker, &mut client).await?;
+    }
+    a.send(Target::Connection(client.id().clone()), "x").await?;
+    same("what follows", client.expect::<(String,)>("Text").await?.0.as_str(), "x")
+}
+
+async fn forgets(asker: &Server, client: &mut TestClient) -> Verdict {
     let id = client.id().clone();
-    let manager = a.manager.clone();
+    let manager = asker.manager.clone();
     let asked = id.clone();
     let task = tokio::spawn(async move { manager.invoke(&asked, "Ask", &(1,)).await });
-    let (late, _) = question(&mut client).await?;
+    let (late, _) = question(client).await?;
     task.abort();
     ensure(task.await.is_err(), "the question was answered by nobody")?;
     client.answer(&late, &"late")?;
     // The next question is answered properly.
     let answer = async {
-        let (next, argument) = question(&mut client).await?;
+        let (next, argument) = question(client).await?;
         client.answer(&next, &argument)?;
         Ok::<_, Violation>(())
     };
-    let (result, answered) = tokio::join!(ask(&a, &id, 2), answer);
+    let (result, answered) = tokio::join!(ask(asker, &id, 2), answer);
     answered?;
-    same("the answer", value::<i32>(&result?)?, 2)?;
-    a.send(Target::Connection(id), "x").await?;
-    same("what follows", client.expect::<(String,)>("Text").await?.0.as_str(), "x")
+    same("the answer", value::<i32>(&result?)?, 2)
 }
