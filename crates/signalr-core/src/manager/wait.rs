@@ -154,7 +154,7 @@ mod tests {
         let waiting = waits.open(1);
         let answering = async {
             if let Some(time) = answer {
-                sleep(time).await;
+                sleep(time).await; // virtual time
                 assert!(waits.answer(&1, 42));
             }
         };
