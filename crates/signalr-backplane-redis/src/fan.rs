@@ -158,7 +158,12 @@ impl Fan {
         self.spokes.iter_mut().for_each(|spoke| spoke.pipe.cut(replies));
     }
 
-    /// What was written and never answered.
+    /// What no byte was written of, in order on each connection.
+    pub(crate) fn unwritten(&mut self) -> Vec<Parcel> {
+        self.spokes.iter_mut().flat_map(|spoke| spoke.pipe.unwritten()).collect()
+    }
+
+    /// What was written, or in part, and never answered.
     pub(crate) fn unanswered(&mut self) -> impl Iterator<Item = Parcel> + '_ {
         self.spokes.iter_mut().flat_map(|spoke| spoke.pipe.unanswered())
     }

@@ -182,6 +182,15 @@ impl Lane {
         self.lock().publisher = true;
     }
 
+    /// Puts what was taken last, and of which no byte was written, back to its place.
+    pub(crate) fn give_back(&self, parcels: Vec<Parcel>) {
+        let mut state = self.lock();
+        for parcel in parcels.into_iter().rev() {
+            state.queued += parcel.size();
+            state.queue.push_front(parcel);
+        }
+    }
+
     /// Nothing can be published. Messages that were not handed over are treated as if they came now.
     pub(crate) fn publisher_down(&self) {
         let mut state = self.lock();
@@ -511,6 +520,24 @@ mod tests {
         world.lane.settle(all(left, Outcome::Receivers(1)));
         assert!(world.lane.is_settled());
         assert_eq!((world.counters().replayed, world.counters().published), (3, 4));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_taken_and_not_written_is_treated_as_if_it_had_not_been_taken() {
+        let world = World::new("");
+        let [first, second] = [world.say(1), world.say(2)];
+        drop(world.say(3));
+        let mut taken = world.lane.take(2, ROOM);
+        let unwritten = taken.pop().into_iter().collect();
+        world.lane.give_back(unwritten);
+        world.lane.publisher_down();
+        world.lane.settle(all(taken, Outcome::Unknown));
+        world.lane.fence_passed(world.lane.fence());
+        assert_eq!((first.await, second.await), (Ok(Outcome::Unknown), Ok(Outcome::Buffered)));
+        assert_eq!((world.log.heard(), world.counters().unknown), (vec![2, 3], 1));
+        world.lane.publisher_up();
+        world.lane.replay(Instant::now());
+        assert_eq!(written(&world.lane.take(9, ROOM)), [(2, node()), (3, node())]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -25,6 +25,7 @@
 //! | servers of ours and of ASP.NET Core are one fleet: targets, groups, client results, prefix, compression | `integration-tests/tests/dotnet_redis.rs`, `integration-tests/js/cluster/mixed.test.mjs` (on every kind of Redis by `cargo xtask cluster --all`) |
 //! | at most once, also across an outage; what is lost is between what was dropped and dropped + unknown | `a_killed_redis_costs_what_was_counted_and_nothing_arrives_twice`, `a_frozen_redis_is_noticed_and_costs_what_was_counted` |
 //! | what was written and never answered is unknown: never sent again, never served locally | `what_was_written_and_never_answered_is_unknown_and_never_sent_again` |
+//! | what no byte was written of is treated by the policy, as if it had come after the loss | `what_was_never_written_to_a_frozen_redis_is_kept`, unit tests of `pipe` and `lane` |
 //! | a server that receives nothing serves its own members; what it misses lies inside a reported gap | `a_deaf_server_serves_its_own_members_and_reports_the_gap` |
 //! | a publisher that is cut alone loses nothing but what is unknown | `a_publisher_that_is_cut_alone_loses_only_what_is_unknown` |
 //! | kept messages wait for a server that came a moment before the outage (one of ASP.NET Core: a quarter of a second before), and not for ever for one that does not come back, however often the publisher is cut | `a_server_that_came_just_before_an_outage_is_waited_for`, `a_publisher_that_is_cut_again_and_again_keeps_nothing_for_ever` |

@@ -36,6 +36,7 @@ pub(crate) struct Pipe {
     written: usize,
     received: Vec<u8>,
     owed: VecDeque<Owed>,
+    unwritten: Vec<Parcel>,
     questions: mpsc::Receiver<Question>,
     asker: Asker,
 }
@@ -43,7 +44,13 @@ pub(crate) struct Pipe {
 /// What the next reply is for.
 enum Owed {
     Parcels(std::vec::IntoIter<Parcel>),
-    Answer(oneshot::Sender<Value>),
+    Answer(Asked),
+}
+
+/// Who waits for an answer, and how long the question was.
+struct Asked {
+    answer: oneshot::Sender<Value>,
+    length: usize,
 }
 
 struct Question {
@@ -69,6 +76,7 @@ impl Pipe {
             written: 0,
             received: Vec::new(),
             owed: VecDeque::new(),
+            unwritten: Vec::new(),
             questions,
             asker: Asker(asker),
         }
@@ -124,7 +132,12 @@ impl Pipe {
         }
     }
 
-    /// What was never answered.
+    /// What no byte was written of when the connection ended, in order: Redis has nothing of it.
+    pub(crate) fn unwritten(&mut self) -> Vec<Parcel> {
+        std::mem::take(&mut self.unwritten)
+    }
+
+    /// What was written, or in part, and never answered.
     pub(crate) fn unanswered(&mut self) -> impl Iterator<Item = Parcel> + '_ {
         self.owed.drain(..).flat_map(|owed| match owed {
             Owed::Parcels(parcels) => parcels,
@@ -133,6 +146,8 @@ impl Pipe {
     }
 
     fn end(&mut self) {
+        let left = self.out.len() - self.written;
+        self.unwritten = take_back(&mut self.owed, &self.publish, left);
         self.stream = None;
         self.questions.close();
         self.owed.retain(|owed| matches!(owed, Owed::Parcels(_)));
@@ -141,7 +156,7 @@ impl Pipe {
     fn take_questions(&mut self, cx: &mut Context<'_>) {
         while let Poll::Ready(Some(Question { command, answer })) = self.questions.poll_recv(cx) {
             self.out.extend_from_slice(&command);
-            self.owed.push_back(Owed::Answer(answer));
+            self.owed.push_back(Owed::Answer(Asked { answer, length: command.len() }));
         }
     }
 
@@ -214,6 +229,35 @@ impl Pipe {
     }
 }
 
+/// Takes out the messages that lie within the last `left` bytes, which were not written, as a whole.
+fn take_back(owed: &mut VecDeque<Owed>, publish: &Publish, mut left: usize) -> Vec<Parcel> {
+    let mut back = Vec::new();
+    while let Some(last) = owed.pop_back() {
+        match last {
+            Owed::Answer(Asked { length, .. }) if length <= left => left -= length,
+            Owed::Answer(asked) => {
+                owed.push_back(Owed::Answer(asked));
+                break;
+            }
+            Owed::Parcels(parcels) => {
+                let mut parcels: Vec<_> = parcels.collect();
+                while let Some(parcel) =
+                    parcels.pop_if(|last| publish.length(last.channel.as_bytes(), &last.bytes) <= left)
+                {
+                    left -= publish.length(parcel.channel.as_bytes(), &parcel.bytes);
+                    back.push(parcel);
+                }
+                if !parcels.is_empty() {
+                    owed.push_back(Owed::Parcels(parcels.into_iter()));
+                    break;
+                }
+            }
+        }
+    }
+    back.reverse();
+    back
+}
+
 /// Gives the reply to whom it is for.
 fn settle(owed: &mut VecDeque<Owed>, value: Value, replies: &mut Replies) -> io::Result<()> {
     match owed.front_mut() {
@@ -224,9 +268,9 @@ fn settle(owed: &mut VecDeque<Owed>, value: Value, replies: &mut Replies) -> io:
             }
         }
         Some(Owed::Answer(_)) => {
-            if let Some(Owed::Answer(answer)) = owed.pop_front() {
+            if let Some(Owed::Answer(asked)) = owed.pop_front() {
                 // Whoever asked may be gone.
-                let _ = answer.send(value);
+                let _ = asked.answer.send(value);
             }
         }
         None => return Err(io::ErrorKind::InvalidData.into()),
@@ -266,5 +310,78 @@ impl ConnectionLike for Asker {
 
     fn get_db(&self) -> i64 {
         0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::member::Member;
+    use crate::parcel::Kind;
+    use crate::wire::{Channels, Codec};
+    use signalr_core::{BackplaneMessage, BackplaneSink, Topic};
+    use tokio::io::AsyncReadExt;
+
+    struct Deaf;
+
+    impl BackplaneSink for Deaf {
+        fn deliver(&self, _: &Topic, _: BackplaneMessage) {}
+    }
+
+    /// Messages whose commands are of 31 bytes each, told apart by one of them.
+    fn parcels(names: &[u8]) -> Vec<Parcel> {
+        let member = Member::new("n".into(), Codec::new(Channels::new("", "H")), Arc::new(Deaf)).unwrap();
+        let parcel = |name: &u8| Parcel::new(&member, "c".to_owned(), vec![*name; 1], Kind::Once).0;
+        names.iter().map(parcel).collect()
+    }
+
+    fn names(parcels: impl IntoIterator<Item = Parcel>) -> Vec<u8> {
+        parcels.into_iter().map(|parcel| parcel.bytes[0]).collect()
+    }
+
+    fn poll(pipe: &mut Pipe, replies: &mut Replies) -> bool {
+        pipe.poll(&mut Context::from_waker(Waker::noop()), replies).is_ready()
+    }
+
+    #[tokio::test]
+    async fn what_no_byte_was_written_of_is_told_from_what_was_never_answered() {
+        // There is room for two messages and a part of a third.
+        let (near, mut far) = tokio::io::duplex(85);
+        let mut pipe = Pipe::new(Box::new(near), Arc::default(), Publish::new("PUBLISH"));
+        let mut replies = Replies::new();
+        pipe.publish(parcels(b"ab"));
+        pipe.publish(parcels(b"cd"));
+        let question = tokio::spawn({
+            let asker = pipe.asker();
+            async move { asker.ask(b"*1\r\n$4\r\nROLE\r\n".to_vec()).await }
+        });
+        while pipe.questions.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert!(!poll(&mut pipe, &mut replies));
+        pipe.publish(parcels(b"e"));
+        assert!(!poll(&mut pipe, &mut replies));
+        tokio::io::AsyncWriteExt::write_all(&mut far, b":1\r\n").await.unwrap();
+        pipe.cut(&mut replies);
+        assert_eq!(names(replies.into_iter().map(|(parcel, _)| parcel)), b"a");
+        assert_eq!(names(pipe.unwritten()), b"de");
+        assert_eq!(names(pipe.unanswered()), b"bc");
+        assert!(question.await.unwrap().is_err());
+        let mut written = Vec::new();
+        far.read_to_end(&mut written).await.unwrap();
+        assert_eq!(written.len(), 85);
+    }
+
+    #[tokio::test]
+    async fn what_was_written_as_a_whole_is_never_taken_back() {
+        let (near, far) = tokio::io::duplex(1000);
+        let mut pipe = Pipe::new(Box::new(near), Arc::default(), Publish::new("PUBLISH"));
+        pipe.publish(parcels(b"abc"));
+        let mut replies = Replies::new();
+        assert!(!poll(&mut pipe, &mut replies));
+        drop(far);
+        pipe.publish(parcels(b"d"));
+        assert!(poll(&mut pipe, &mut replies) && pipe.is_over());
+        assert_eq!((names(pipe.unwritten()), names(pipe.unanswered())), (b"d".to_vec(), b"abc".to_vec()));
     }
 }

@@ -34,6 +34,11 @@ impl Publish {
         blob(out, channel);
         blob(out, bytes);
     }
+
+    /// How many bytes that is.
+    pub(crate) fn length(&self, channel: &[u8], bytes: &[u8]) -> usize {
+        self.0.len() + blob_length(channel.len()) + blob_length(bytes.len())
+    }
 }
 
 fn blob(out: &mut Vec<u8>, bytes: &[u8]) {
@@ -42,6 +47,11 @@ fn blob(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(b"\r\n");
     out.extend_from_slice(bytes);
     out.extend_from_slice(b"\r\n");
+}
+
+fn blob_length(length: usize) -> usize {
+    let digits = length.checked_ilog10().map_or(1, |log| log as usize + 1);
+    1 + digits + 2 + length + 2
 }
 
 fn number(out: &mut Vec<u8>, mut number: usize) {
@@ -151,6 +161,7 @@ mod tests {
             Publish::new("PUBLISH").write(&mut out, channel.as_bytes(), &bytes);
             let theirs = redis::cmd("PUBLISH").arg(&channel).arg(&bytes).get_packed_command();
             assert_eq!(out, theirs);
+            assert_eq!(Publish::new("PUBLISH").length(channel.as_bytes(), &bytes), theirs.len());
         }
     }
 

@@ -2,7 +2,7 @@
 
 mod support;
 
-use signalr_backplane_redis::{RedisCounters, RedisEvent, Role};
+use signalr_backplane_redis::{OutagePolicy, RedisBackplane, RedisCounters, RedisEvent, RedisOptions, Role};
 use signalr_core::{BackplaneError, BackplaneState, Outcome, Subscribed, Ticket, Topic};
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -191,6 +191,37 @@ async fn what_was_written_and_never_answered_is_unknown_and_never_sent_again() {
     let mut next = 2;
     settle(&a, &b, &topic, &mut next).await;
     assert_eq!((a.log.numbers(), b.log.numbers()), (vec![2], vec![2]));
+}
+
+/// The network takes some of it; the rest is what an outage is for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_never_written_to_a_frozen_redis_is_kept() {
+    const SAID: u64 = 40;
+    let mut fleet = RedisFleet::start();
+    let policy = OutagePolicy::Buffer { bytes: 64 << 20, ttl: Duration::from_secs(60) };
+    let options = RedisOptions::parse(&fleet.0.url()).unwrap().to_builder();
+    let options = options.outage(policy).in_flight_bytes(64 << 20).build().unwrap();
+    let a = Node::join(RedisBackplane::new(options).await.unwrap()).await;
+    let b = Node::join(fleet.node().await).await;
+    let topic = Topic::group("g");
+    for node in [&a, &b] {
+        node.subscribe(&topic).await;
+        node.reaches(BackplaneState::Up).await;
+    }
+    fleet.0.freeze();
+    let tickets = (0..SAID).map(|number| a.say_padded(&topic, number, 512 << 10)).collect();
+    let outcomes = outcomes(tickets).await;
+    let unknown = outcomes.iter().take_while(|outcome| **outcome == Ok(Outcome::Unknown)).count();
+    println!("{unknown} of {SAID} messages of 512 KiB were written, at least in part");
+    assert!(unknown > 0 && unknown < SAID as usize, "{unknown}");
+    assert!(outcomes[unknown..].iter().all(|outcome| *outcome == Ok(Outcome::Buffered)));
+    let kept: Vec<u64> = (unknown as u64..SAID).collect();
+    assert!(comes_true(PATIENCE, || a.log.len() == kept.len()).await, "local members are served");
+    assert_eq!((a.log.numbers(), a.backplane.counters().unknown), (kept.clone(), unknown as u64));
+    fleet.0.kill();
+    fleet.0.restart();
+    assert!(comes_true(PATIENCE, || b.log.len() == kept.len()).await);
+    assert_eq!((a.log.numbers(), b.log.numbers()), (kept.clone(), kept));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -109,6 +109,7 @@ impl<'a> Session<'a> {
         self.shared.health.outage_begins();
         let mut last = Replies::new();
         self.fan.cut(&mut last);
+        self.shared.lane.give_back(self.fan.unwritten());
         // The rules of an outage are in force before anybody is told of it.
         self.shared.lane.publisher_down();
         self.shared.health.lost(Role::Publisher, error.clone());
