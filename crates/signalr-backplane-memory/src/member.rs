@@ -66,6 +66,14 @@ impl BackplaneHub for Member {
         self.node.events()
     }
 
+    async fn caught_up(&self) {
+        let queued = self.node.queued();
+        let gone = |worker: &Option<JoinHandle<()>>| worker.as_ref().is_none_or(JoinHandle::is_finished);
+        while !self.node.has_delivered(queued) && !self.worker.try_lock().is_ok_and(|worker| gone(&worker)) {
+            tokio::task::yield_now().await;
+        }
+    }
+
     async fn leave(&self) {
         self.hub.remove(&self.node);
         let mut worker = self.worker.lock().await;

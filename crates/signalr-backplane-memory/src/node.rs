@@ -26,6 +26,10 @@ pub(crate) struct Node {
 struct Queue {
     parcels: VecDeque<Parcel>,
     bytes: usize,
+    /// How many were queued, were taken out, and were delivered so far.
+    queued: u64,
+    taken: u64,
+    delivered: u64,
     reachable: bool,
     open: bool,
     crashed: bool,
@@ -37,6 +41,9 @@ impl Node {
         let queue = Queue {
             parcels: VecDeque::new(),
             bytes: 0,
+            queued: 0,
+            taken: 0,
+            delivered: 0,
             reachable,
             open: true,
             crashed: false,
@@ -79,6 +86,7 @@ impl Node {
                 return false;
             }
             queue.bytes += size;
+            queue.queued += 1;
             queue.parcels.push_back(parcel);
             true
         });
@@ -121,12 +129,26 @@ impl Node {
 
     fn take(&self) -> Option<Parcel> {
         let mut queue = self.lock();
+        // There is one worker, and it comes for the next when it is done with the last.
+        queue.delivered = queue.taken;
         if queue.crashed {
             return None;
         }
         let parcel = queue.parcels.pop_front()?;
+        queue.taken += 1;
         queue.bytes -= parcel.1.weight();
         Some(parcel)
+    }
+
+    /// How many messages were queued so far.
+    pub(crate) fn queued(&self) -> u64 {
+        self.lock().queued
+    }
+
+    /// Whether so many messages were delivered, or will never be.
+    pub(crate) fn has_delivered(&self, count: u64) -> bool {
+        let queue = self.lock();
+        queue.delivered >= count || queue.crashed
     }
 
     /// Delivers until the node is closed and its queue empty.

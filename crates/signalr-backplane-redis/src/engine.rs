@@ -7,6 +7,7 @@ use crate::fan::Fan;
 use crate::health::Health;
 use crate::lane::Lane;
 use crate::life::Life;
+use crate::markers::Markers;
 use crate::pipe::Asker;
 use crate::registry::Registry;
 use crate::report::report;
@@ -44,6 +45,8 @@ pub(crate) struct Shared {
     pub(crate) life: Life,
     /// Counts the probes that arrived.
     pub(crate) heard: AtomicU64,
+    /// Those that are on their way to the subscriber.
+    pub(crate) markers: Markers,
     /// Rung by the publisher when Redis says that the subscriber receives nothing.
     pub(crate) deaf: Notify,
     /// Rung by the subscriber when this server listens to more hubs than before: others must be told.
@@ -82,6 +85,7 @@ impl Engine {
             in_flight: AtomicUsize::new(0),
             life: Life::default(),
             heard: AtomicU64::new(0),
+            markers: Markers::default(),
             deaf: Notify::new(),
             arrived: Notify::new(),
             arrival: Notify::new(),
@@ -110,6 +114,26 @@ impl Shared {
         let asking =
             fan.map(|fan| Asking { conns: fan.askers(), complete: fan.is_complete() }).unwrap_or_default();
         *self.asking.lock().unwrap_or_else(PoisonError::into_inner) = asking;
+    }
+
+    /// Waits until all has arrived that Redis had confirmed to anybody before, on every server that is published on; at once
+    /// when nothing can arrive.
+    pub(crate) async fn await_marker(&self) {
+        let Some(channel) = self.registry.probe().filter(|_| self.lane.has_subscriber()) else { return };
+        let conns = self.asking.lock().unwrap_or_else(PoisonError::into_inner).conns.clone();
+        let mut marker = self.markers.begin(conns.len());
+        let mut publish = redis::cmd(&self.settings.commands.publish);
+        publish.arg(&*channel).arg(marker.payload());
+        let published = conns.into_iter().map(|mut conn| {
+            let publish = &publish;
+            async move { publish.query_async::<Value>(&mut conn).await }
+        });
+        for answer in join_all(published).await {
+            if answer.is_err() {
+                marker.failed();
+            }
+        }
+        marker.arrived().await;
     }
 
     /// How many servers listen to each channel; `None` when Redis does not tell.

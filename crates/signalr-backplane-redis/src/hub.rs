@@ -80,6 +80,20 @@ impl BackplaneHub for RedisHub {
         self.engine.shared.health.state()
     }
 
+    async fn caught_up(&self) {
+        let shared = &self.engine.shared;
+        let all = async {
+            shared.await_marker().await;
+            while self.member.inbox().is_delivering() {
+                tokio::task::yield_now().await;
+            }
+        };
+        // A Redis that hangs is noticed in the same time.
+        if tokio::time::timeout(shared.settings.probe_timeout, all).await.is_err() {
+            tracing::warn!("what Redis has confirmed may not have arrived here yet");
+        }
+    }
+
     async fn leave(&self) {
         self.member.leave();
         let patience = self.engine.shared.settings.request_timeout;

@@ -98,6 +98,11 @@ impl Inbox {
         std::mem::forget(done);
     }
 
+    /// Whether somebody delivers now.
+    pub(crate) fn is_delivering(&self) -> bool {
+        self.lock().delivering
+    }
+
     /// The next message; ends the delivery, as one step, when there is none.
     fn next(&self) -> Option<(Topic, BackplaneMessage)> {
         let mut state = self.lock();

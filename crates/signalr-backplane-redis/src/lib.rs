@@ -57,6 +57,7 @@
 //! | among several endpoints the primary is used, and left when it is demoted | `the_primary_among_several_endpoints_is_used_and_followed` |
 //! | a `READONLY` answer to the pool makes both connections and the pool look for the primary at once | `the_pool_leaves_a_primary_that_has_become_read_only` |
 //! | a Redis that still loads its data delivers messages and loses none; work with keys waits for it | `a_redis_that_still_loads_its_data_delivers_and_is_waited_for` |
+//! | a server that ends sends its clients away when all has come for them that Redis had confirmed before, in a Cluster too, whose nodes pass on later what they have confirmed; it waits 2 s at most ([`probe_timeout`](options::RedisOptions::probe_timeout)) | `what_was_confirmed_is_here_when_a_server_has_caught_up`, `catching_up_ends_when_redis_hangs_or_is_gone`, `integration-tests/js/cluster/elastic.test.mjs` (on every kind of Redis by `cargo xtask cluster --all`) |
 //! | clients stay connected throughout | `integration-tests/tests/redis_fleet.rs` |
 //!
 //! # How a message travels
@@ -170,6 +171,7 @@ mod hub;
 mod inbox;
 mod lane;
 mod life;
+mod markers;
 mod member;
 mod moves;
 pub mod options;

@@ -32,6 +32,7 @@ pub(crate) async fn supervise(shared: Arc<Shared>) {
             Err(error) => error,
         };
         shared.registry.lost();
+        shared.markers.lost();
         shared.lane.subscriber_down();
         shared.health.lost(Role::Subscriber, error);
         tokio::time::sleep(backoff.pause()).await;
@@ -175,7 +176,10 @@ fn receive(shared: &Weak<Shared>, push: PushInfo) {
     let payload = Bytes::from(payload);
     match receivers {
         Receivers::Nobody => {}
-        Receivers::Probe => drop(shared.heard.fetch_add(1, Ordering::Relaxed)),
+        Receivers::Probe => {
+            shared.heard.fetch_add(1, Ordering::Relaxed);
+            shared.markers.take(&payload);
+        }
         Receivers::One(member) => hand_over(&shared, &member, &channel, &payload),
         Receivers::Some(members) => {
             members.iter().for_each(|member| hand_over(&shared, member, &channel, &payload));

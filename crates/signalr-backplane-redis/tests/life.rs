@@ -38,6 +38,21 @@ async fn a_subscriber_that_leads_elsewhere_is_found_out_and_replaced() {
     assert!(tokio::time::timeout(PATIENCE, heard).await.is_ok());
 }
 
+/// A server that ends does not wait for ever for what a Redis that hangs may still have.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn catching_up_ends_when_redis_hangs_or_is_gone() {
+    let mut redis = RedisServer::start();
+    let node = Node::join(RedisBackplane::connect(&redis.url()).await.unwrap()).await;
+    node.reaches(BackplaneState::Up).await;
+    redis.freeze();
+    let caught_up = tokio::time::timeout(PATIENCE, node.hub.caught_up()).await;
+    assert!(caught_up.is_ok(), "it waits for a Redis that hangs");
+    redis.kill();
+    node.reaches(BackplaneState::Down).await;
+    let caught_up = tokio::time::timeout(PATIENCE, node.hub.caught_up()).await;
+    assert!(caught_up.is_ok(), "it waits for a Redis that is gone");
+}
+
 /// The whole runtime stands still for longer than a probe may take; Redis is as well as ever.
 #[tokio::test]
 async fn a_starved_process_does_not_cut_healthy_connections() {

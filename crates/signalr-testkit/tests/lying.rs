@@ -58,6 +58,8 @@ enum Lie {
     DropsAcks,
     /// All joins have one name.
     OneName,
+    /// A message is delivered when the next one comes.
+    LagsBehind,
     /// A join leaves out some of the hub's own topics.
     JoinsHalf,
 }
@@ -194,6 +196,10 @@ impl BackplaneHub for LyingHub {
         self.honest.state()
     }
 
+    async fn caught_up(&self) {
+        self.honest.caught_up().await;
+    }
+
     async fn leave(&self) {
         if self.lie != Lie::NeverLeaves {
             self.honest.leave().await;
@@ -241,6 +247,12 @@ impl BackplaneSink for LyingSink {
                 *self.held.lock().unwrap() = Some((topic.clone(), message));
             }
             Lie::HearsItselfFirst => self.deliver_others((topic.clone(), message)),
+            Lie::LagsBehind => {
+                let last = self.held.lock().unwrap().replace((topic.clone(), message));
+                if let Some((topic, message)) = last {
+                    self.honest.deliver(&topic, message);
+                }
+            }
             _ => {
                 if self.lie == Lie::Doubles {
                     self.honest.deliver(topic, message.clone());
@@ -306,6 +318,7 @@ liars! {
         every_message_arrives_unchanged, all_reaches_every_server;
     lost_acks_are_seen: DropsAcks is seen by
         an_unknown_group_command_is_acked, a_connection_on_another_server_can_be_grouped;
+    late_delivery_is_seen: LagsBehind is seen by what_was_confirmed_is_here_when_a_server_has_caught_up;
     equal_names_are_seen: OneName is seen by nodes_have_different_names;
     half_joins_are_seen: JoinsHalf is seen by
         a_join_puts_the_hubs_own_topics_in_force, a_connection_on_another_server_can_be_grouped;

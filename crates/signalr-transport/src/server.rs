@@ -15,11 +15,15 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpStream;
+use tokio::sync::OnceCell;
+use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 type StopHook = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 
+/// How long connections are kept for the hooks that run before they are closed.
+const STOPPING_TIME: Duration = Duration::from_secs(5);
 /// How long a stop hook may take when the deadline leaves less.
 const HOOK_TIME: Duration = Duration::from_secs(5);
 /// How long connections that were cut may take to be dropped.
@@ -38,6 +42,9 @@ struct Shared {
     table: Arc<Table>,
     tracker: TaskTracker,
     crowds: Crowds,
+    on_stopping: Mutex<Vec<StopHook>>,
+    /// The hooks before the end have run.
+    begun: OnceCell<()>,
     on_stop: Mutex<Vec<StopHook>>,
 }
 
@@ -66,6 +73,7 @@ pub struct ServerBuilder {
     endpoints: Vec<Arc<Endpoint>>,
     disconnect_timeout: Duration,
     limits: Limits,
+    on_stopping: Vec<StopHook>,
     on_stop: Vec<StopHook>,
 }
 
@@ -95,6 +103,17 @@ impl ServerBuilder {
         self
     }
 
+    /// Runs `hook` when the server is stopped, before any connection is asked to close; new ones are refused already. All
+    /// hooks of this kind run side by side, until the deadline of the stop and for 5 s at most.
+    pub fn on_stopping<F, R>(mut self, hook: F) -> Self
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Future<Output = ()> + Send + 'static,
+    {
+        self.on_stopping.push(Box::new(move || Box::pin(hook())));
+        self
+    }
+
     /// Runs `hook` when the server is stopped, after the last connection has ended or the deadline has passed. Hooks
     /// run one after the other, in the order in which they were added; each may take until the deadline, but at least
     /// 5 s.
@@ -115,6 +134,8 @@ impl ServerBuilder {
                 table: Arc::new(Table::new(self.disconnect_timeout)),
                 tracker: TaskTracker::new(),
                 crowds: Crowds::new(&self.limits),
+                on_stopping: Mutex::new(self.on_stopping),
+                begun: OnceCell::new(),
                 on_stop: Mutex::new(self.on_stop),
             }),
         }
@@ -138,6 +159,7 @@ impl Server {
             endpoints: Vec::new(),
             disconnect_timeout: Duration::from_secs(15),
             limits: Limits::default(),
+            on_stopping: Vec::new(),
             on_stop: Vec::new(),
         }
     }
@@ -183,14 +205,36 @@ impl Server {
         self.shared.table.is_stopping()
     }
 
-    /// Stops: refuses new connections with 503, asks all others to close, waits for them until `deadline` has passed,
-    /// cuts the rest, and runs the stop hooks. A second call waits as the first and runs no hooks.
+    /// The first half of [`stop`](Server::stop), which else does it by itself: refuses new connections with 503 and runs the
+    /// hooks of [`on_stopping`](ServerBuilder::on_stopping), while all others go on as before. A second call waits as the first
+    /// and runs no hooks. Not cancel safe, as `stop`.
+    ///
+    /// For web servers that tell their own connections to end: they do so after this.
+    pub async fn begin_stop(&self, deadline: Duration) {
+        self.shared.table.refuse();
+        self.shared.begun.get_or_init(|| self.run_first_hooks(deadline.min(STOPPING_TIME))).await;
+    }
+
+    async fn run_first_hooks(&self, time: Duration) {
+        let mut hooks = JoinSet::new();
+        for hook in take(&self.shared.on_stopping) {
+            hooks.spawn(hook());
+        }
+        let all = async { while hooks.join_next().await.is_some() {} };
+        if tokio::time::timeout(time, all).await.is_err() {
+            tracing::warn!("what was to be done before connections are closed did not end in time");
+        }
+    }
+
+    /// Stops: refuses new connections with 503, runs the hooks that come first, asks all others to close, waits for them
+    /// until `deadline` has passed, cuts the rest, and runs the stop hooks. A second call waits as the first and runs no hooks.
     ///
     /// Not cancel safe: dropping the future leaves a server that accepts nothing and whose hooks have not run.
     pub async fn stop(&self, deadline: Duration) -> StopSummary {
         let until = tokio::time::Instant::now() + deadline;
         let tracker = &self.shared.tracker;
-        self.shared.table.stop();
+        self.begin_stop(deadline).await;
+        self.shared.table.close();
         tracker.close();
         let connections = tracker.len();
         let drained = tokio::time::timeout_at(until, tracker.wait()).await.is_ok();
@@ -201,7 +245,7 @@ impl Server {
             // What does not end now is stuck in code that blocks; nothing can be done about it from here.
             let _ = tokio::time::timeout(CUT_TIME, tracker.wait()).await;
         }
-        for hook in self.take_hooks() {
+        for hook in take(&self.shared.on_stop) {
             let time = until.saturating_duration_since(tokio::time::Instant::now()).max(HOOK_TIME);
             if tokio::time::timeout(time, hook()).await.is_err() {
                 tracing::warn!("a stop hook did not end in time");
@@ -209,10 +253,11 @@ impl Server {
         }
         StopSummary { connections, cut }
     }
+}
 
-    fn take_hooks(&self) -> Vec<StopHook> {
-        std::mem::take(&mut *self.shared.on_stop.lock().unwrap_or_else(PoisonError::into_inner))
-    }
+/// Hooks run once.
+fn take(hooks: &Mutex<Vec<StopHook>>) -> Vec<StopHook> {
+    std::mem::take(&mut *hooks.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// The text of the answer where a web server cannot upgrade.

@@ -237,8 +237,8 @@ impl Table {
         self.stopping.load(Ordering::SeqCst)
     }
 
-    /// Asks every connection to close, now and those that are just beginning; forgets what was only negotiated.
-    pub(crate) fn stop(&self) {
+    /// Takes no new connections: those that are just beginning are asked to close, what was only negotiated is forgotten.
+    pub(crate) fn refuse(&self) {
         self.stopping.store(true, Ordering::SeqCst);
         for shard in &self.shards {
             lock(shard).retain(|_, entry| match entry {
@@ -249,6 +249,10 @@ impl Table {
                 }
             });
         }
+    }
+
+    /// Asks every connection to close.
+    pub(crate) fn close(&self) {
         self.each_connection(|connection| connection.request_close(CloseReason::ServerShutdown));
     }
 

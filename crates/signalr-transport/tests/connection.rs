@@ -261,6 +261,35 @@ async fn stopping_closes_refuses_and_runs_the_hooks() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_comes_first_is_done_before_anybody_is_told_to_close() {
+    let app = App::default();
+    let (done, waiting) = tokio::sync::oneshot::channel::<()>();
+    let server = Server::builder()
+        .endpoint("/hub", Arc::new(app.clone()), EndpointOptions::default())
+        .on_stopping(move || async move { assert!(waiting.await.is_ok()) })
+        .on_stopping(|| async { std::future::pending().await })
+        .build();
+    let mut client = Client::connect(&server, ROOM).await;
+    let stopping = tokio::spawn({
+        let server = server.clone();
+        async move { server.stop(Duration::from_secs(30)).await }
+    });
+    settle().await;
+    assert_eq!(answer(&server, Method::POST, "/hub/negotiate", &[]).await.status(), 503);
+    client.text("still here").await;
+    assert_eq!(client.read_text().await, "still here");
+    assert!(done.send(()).is_ok(), "the hook is gone");
+    let start = Instant::now();
+    assert_eq!(client.read_text().await, "bye");
+    // The second hook never ends.
+    assert!(start.elapsed() <= Duration::from_secs(5), "{:?}", start.elapsed());
+    assert_eq!(client.read_close().await, 1000);
+    client.send(0x88, &[]).await;
+    let summary = stopping.await.unwrap();
+    assert_eq!((summary.connections, summary.cut), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_connection_that_will_not_end_is_cut_at_the_deadline() {
     let (app, server, mut client) = start(EndpointOptions::default(), ROOM).await;
     client.text("stubborn").await;

@@ -239,9 +239,11 @@ fn local_address(stream: &TcpStream, listening: SocketAddr) -> Option<SocketAddr
 
 async fn drain(server: &Server, http: &Http, connections: &TaskTracker, time: Duration) {
     let until = tokio::time::Instant::now() + time;
+    // Clients that poll go on until they are told to close.
+    server.begin_stop(time).await;
     http.stop.cancel();
     connections.close();
-    let stopped = server.stop(time).await;
+    let stopped = server.stop(until.saturating_duration_since(tokio::time::Instant::now())).await;
     tracing::info!(connections = stopped.connections, cut = stopped.cut, "the server has stopped");
     if tokio::time::timeout_at(until, connections.wait()).await.is_err() {
         http.cut.cancel();

@@ -227,6 +227,8 @@ impl ServerBuilder {
         }
         for hub in hubs.iter() {
             let manager = hub.manager().clone();
+            let leaving = manager.clone();
+            endpoints = endpoints.on_stopping(move || async move { leaving.caught_up().await });
             endpoints = endpoints.on_stop(move || async move { manager.leave().await });
         }
         Ok(Server::new(endpoints.build(), hubs))

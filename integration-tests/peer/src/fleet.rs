@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result};
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use signalr::redis::{RedisBackplane, RedisEvent, RedisEvents, RedisOptions};
 use signalr_hub::HubEndpoint;
@@ -55,6 +56,11 @@ async fn watch(mut events: RedisEvents) {
             _ => continue,
         };
     }
+}
+
+/// What the fleet has said to clients here is on its way to them before they are told to go.
+pub(crate) async fn catch_up(hubs: &[Arc<HubEndpoint>]) {
+    join_all(hubs.iter().map(|hub| hub.manager().caught_up())).await;
 }
 
 /// What was published leaves before the process ends.

@@ -127,6 +127,8 @@ fn bare_server(
         };
     }
     let joined = joining.clone();
+    let members = joining.clone();
+    let builder = builder.on_stopping(move || async move { fleet::catch_up(&members).await });
     let builder = builder.on_stop(move || {
         let (suite, joined) = (suite.clone(), joined.clone());
         async move {

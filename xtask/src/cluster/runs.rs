@@ -46,14 +46,10 @@ impl Run {
 
     /// Why it cannot run on this kind of Redis, if so.
     pub(super) fn objection(self, topology: Topology) -> Option<&'static str> {
-        let is_cluster = matches!(topology, Topology::Cluster | Topology::ClusterTls);
         match self {
             Self::Soak if topology != Topology::Standalone => {
                 Some("it restarts its Redis again and again, which must be a single one")
             }
-            Self::Elastic if is_cluster => Some(
-                "it takes what Redis has confirmed for delivered, but the nodes of a Cluster pass it on a little later",
-            ),
             _ => None,
         }
     }

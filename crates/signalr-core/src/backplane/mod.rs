@@ -117,6 +117,13 @@ pub trait BackplaneHub: Send + Sync + 'static {
     /// How the backplane is, now and from now on.
     fn state(&self) -> Events;
 
+    /// Ready when all messages to this hub's topics whose publication had been confirmed to anybody before this call were
+    /// delivered here, as far as the backplane can know; or after a time that it bounds itself, a few seconds at most. A
+    /// server calls it before it tells its clients to go elsewhere, so that they miss nothing of what was said to them.
+    ///
+    /// Default: at once, for backplanes that confirm nothing before it is delivered everywhere. Cancel safe; *ours*.
+    async fn caught_up(&self) {}
+
     /// Leaves: what was published is flushed as far as possible, then topics are given back. Nothing is delivered
     /// afterwards.
     async fn leave(&self);

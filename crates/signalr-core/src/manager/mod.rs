@@ -110,6 +110,14 @@ impl HubLifetimeManager {
         Ok(())
     }
 
+    /// Waits until what other servers are known to have sent is on its way to the clients here; see
+    /// [`BackplaneHub::caught_up`]. At once without a backplane. Cancel safe.
+    pub async fn caught_up(&self) {
+        if let Some(hub) = self.backplane.get() {
+            hub.caught_up().await;
+        }
+    }
+
     /// Leaves the backplane: flushes what was published, then nothing more is delivered.
     pub async fn leave(&self) {
         if let Some(hub) = self.backplane.get() {

@@ -163,6 +163,26 @@ pub async fn hubs_do_not_mix(fleet: &dyn Fleet) -> Verdict {
     Ok(())
 }
 
+/// A server that has caught up has heard all that was confirmed to whoever said it; catching up needs no messages.
+pub async fn what_was_confirmed_is_here_when_a_server_has_caught_up(fleet: &dyn Fleet) -> Verdict {
+    let [publisher, listener] = listeners(fleet).await?;
+    let groups: Vec<_> = (0..8).map(|number| Topic::group(&format!("g{number}"))).collect();
+    listener.subscribe(&groups).await?;
+    for round in 1..=20 {
+        listener.hub.caught_up().await;
+        let words = groups.iter().chain([&Topic::All]);
+        let tickets: Vec<_> = words.clone().map(|topic| publisher.hub.publish(topic, numbered(round))).collect();
+        for ticket in tickets {
+            ticket.await?;
+        }
+        listener.hub.caught_up().await;
+        for topic in words {
+            same(&format!("the last number on {topic:?}"), listener.numbers(topic).last(), Some(&round))?;
+        }
+    }
+    Ok(())
+}
+
 /// What was published before `leave` arrives; afterwards nothing is delivered, published or counted.
 pub async fn leaving_flushes_and_ends_delivery(fleet: &dyn Fleet) -> Verdict {
     let [leaver, other] = listeners(fleet).await?;

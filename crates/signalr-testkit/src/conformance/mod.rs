@@ -46,6 +46,7 @@ macro_rules! backplane_conformance {
             large_messages_arrive
             messages_of_the_fleet_arrive_unchanged
             hubs_do_not_mix
+            what_was_confirmed_is_here_when_a_server_has_caught_up
             leaving_flushes_and_ends_delivery
             others_go_on_when_one_leaves
             a_topic_keeps_the_order_of_its_publisher
