@@ -52,7 +52,7 @@ impl RedisBackplane {
         let settings = Settings::new(&options)?;
         let (wait, attempts) = (settings.abort_on_connect_fail, settings.connect_retry.max(1));
         let engine = Engine::start(settings);
-        let pool = RedisPool::new(engine.shared.settings.clone(), engine.shared.route.clone())?;
+        let pool = RedisPool::new(&engine.shared)?;
         if wait {
             answered(&engine, attempts).await?;
         }
@@ -70,8 +70,9 @@ impl RedisBackplane {
     }
 
     /// Connections for occasional work with keys on the same Redis; at most [`RedisOptions::pool_size`], made when they
-    /// are asked for. Clones share them. In a Cluster they lead to the first node that was named, with Sentinel or several
-    /// endpoints to the server that is primary when they are asked for. The backplane does not use it for messages.
+    /// are asked for. Clones share them. With Sentinel or several endpoints they lead to the server that is primary when they
+    /// are asked for; in a Cluster each node has its own, and keys find their owners: see [`RedisPool::get_for`]. The
+    /// backplane does not use it for messages.
     pub fn pool(&self) -> RedisPool {
         self.pool.clone()
     }

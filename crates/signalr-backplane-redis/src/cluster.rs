@@ -6,8 +6,8 @@
 use crate::dial::{Link, Push, dial};
 use crate::fan::Fan;
 use crate::pipe::Pipe;
-use crate::settings::Settings;
-use crate::slots::{Node, Table};
+use crate::settings::{Address, Settings};
+use crate::slots::{Node, Table, slot};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
@@ -26,7 +26,7 @@ pub(crate) struct Cluster(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
-    masters: Vec<Node>,
+    table: Table,
     /// Where the subscriber is, or was last.
     subscriber: Option<Node>,
     turn: usize,
@@ -41,13 +41,13 @@ impl Cluster {
     /// Takes note of a new table. True when the subscriber's node is none of its masters any more.
     pub(crate) fn learn(&self, table: &Table) -> bool {
         let mut known = self.lock();
-        known.masters = table.masters().to_vec();
-        known.subscriber.as_ref().is_some_and(|node| !known.masters.contains(node))
+        known.table = table.clone();
+        known.subscriber.as_ref().is_some_and(|node| !table.masters().contains(node))
     }
 
     /// Dials every node that owns slots; those that cannot be reached now are left out.
     pub(crate) async fn dial_masters(&self, settings: &Settings) -> Result<Fan, BackplaneError> {
-        let table = self.find(settings).await?;
+        let table = self.look(settings).await?;
         let pipes = dial_nodes(settings, table.masters()).await;
         if pipes.is_empty() {
             return Err(unreachable(settings));
@@ -61,7 +61,7 @@ impl Cluster {
         settings: &Settings,
         push: Push,
     ) -> Result<Link, BackplaneError> {
-        self.find(settings).await?;
+        self.look(settings).await?;
         let mut error = unreachable(settings);
         for node in self.candidates() {
             match dial_node(settings, &node, Some(push.clone())).await {
@@ -75,6 +75,28 @@ impl Cluster {
         Err(error)
     }
 
+    /// The nodes that own slots, asked for if none is known.
+    pub(crate) async fn owners(&self, settings: &Settings) -> Result<Vec<Address>, BackplaneError> {
+        if self.lock().table.masters().is_empty() {
+            self.look(settings).await?;
+        }
+        Ok(self.known_owners())
+    }
+
+    pub(crate) fn known_owners(&self) -> Vec<Address> {
+        self.lock().table.masters().iter().map(Node::address).collect()
+    }
+
+    /// Who owns the slot of a key, asked for if nothing is known.
+    pub(crate) async fn owner(
+        &self,
+        settings: &Settings,
+        key: &[u8],
+    ) -> Result<Option<Address>, BackplaneError> {
+        self.owners(settings).await?;
+        Ok(self.lock().table.owner(slot(key)).map(Node::address))
+    }
+
     /// The masters in turn, the one that was used last at the end. Each process begins somewhere else.
     fn candidates(&self) -> Vec<Node> {
         let mut known = self.lock();
@@ -85,7 +107,7 @@ impl Cluster {
             known.turn = usize::from(u16::from_be_bytes(chance));
         }
         known.turn = known.turn.wrapping_add(1);
-        let mut nodes = known.masters.clone();
+        let mut nodes = known.table.masters().to_vec();
         if !nodes.is_empty() {
             let first = known.turn % nodes.len();
             nodes.rotate_left(first);
@@ -96,13 +118,13 @@ impl Cluster {
     }
 
     /// Asks all servers that are known for the table, and takes the first answer.
-    async fn find(&self, settings: &Settings) -> Result<Table, BackplaneError> {
+    pub(crate) async fn look(&self, settings: &Settings) -> Result<Table, BackplaneError> {
         let seeds = settings.cluster.iter().flatten().map(|(host, port)| Node {
             id: String::new(),
             host: host.clone(),
             port: *port,
         });
-        let mut nodes = self.lock().masters.clone();
+        let mut nodes = self.lock().table.masters().to_vec();
         for seed in seeds {
             if !nodes.iter().any(|node| (&node.host, node.port) == (&seed.host, seed.port)) {
                 nodes.push(seed);

@@ -36,7 +36,7 @@ pub(crate) struct Shared {
     pub(crate) health: Arc<Health>,
     pub(crate) stats: Arc<Stats>,
     /// What is known of the Cluster, if it is one.
-    pub(crate) cluster: Cluster,
+    pub(crate) cluster: Arc<Cluster>,
     /// The publisher's connections while they are up, for questions.
     asking: Mutex<Asking>,
     /// Bytes that were written and not answered, as of the last look.
@@ -80,7 +80,7 @@ impl Engine {
             settings,
             registry,
             stats,
-            cluster: Cluster::default(),
+            cluster: Arc::default(),
             asking: Mutex::default(),
             in_flight: AtomicUsize::new(0),
             life: Life::default(),

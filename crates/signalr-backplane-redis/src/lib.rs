@@ -46,6 +46,7 @@
 //! | all of the contract also without the commands that restricted services lack; what is disabled is never sent | `tests/restricted.rs`, `what_the_command_map_disables_is_never_sent` |
 //! | connections go over a Unix socket or an application's own streams if so configured, the pool's too | `a_unix_socket_is_a_way_to_redis`, `streams_come_from_the_applications_factory`, `the_pool_goes_the_same_way` |
 //! | keyed work is served by deadpool-redis where its manager can do it, sized and timed by the options | `the_pool_works_with_keys_on_the_same_redis`, `the_pool_is_sized_timed_and_named_by_the_options` |
+//! | in a Cluster its connections reach the keys of all nodes, also while a slot moves | `the_pool_reaches_the_keys_of_all_nodes`, `the_pool_follows_a_slot_that_moves` |
 //! | on a Redis Cluster too, every rule of the contract; tickets count the subscribers of one node only | `tests/cluster_conformance.rs` |
 //! | each channel is published on the owner of its slot; subscribers are counted on all nodes | `each_channel_is_published_on_the_owner_of_its_slot`, `receivers_are_counted_on_all_nodes` |
 //! | a slot that moves costs nothing; a node that dies or hangs costs what was counted, and the others serve its channels | `a_slot_that_moves_while_messages_are_published_costs_nothing`, `a_node_that_is_killed_costs_what_was_counted_and_is_used_again_when_it_is_back`, `a_node_that_hangs_is_noticed_and_done_without`, `a_subscriber_whose_node_dies_goes_on_at_another_one` |
@@ -101,7 +102,7 @@
 //! disables it; `ROLE` with Sentinel (if it may be asked) and with several endpoints (which cannot do without); to
 //! Sentinels `SENTINEL MASTER` and `SENTINEL GET-MASTER-ADDR-BY-NAME`; the pool sends `UNWATCH` and `PING` unless they are disabled. Channels of our own, which ASP.NET Core
 //! ignores, begin with `HUB:internal:fleet:`. The rights of a user (ACL) that suffice, for the channel prefix `PREFIX`
-//! (in a Cluster `CLUSTER SLOTS` is sent too: add `+cluster|slots`):
+//! (in a Cluster `CLUSTER SLOTS` is sent too, and `ASKING` by the pool: add `+cluster|slots`):
 //!
 //! ```text
 //! resetchannels &PREFIX* +hello +auth +select +publish +subscribe +unsubscribe +pubsub|numsub
@@ -149,7 +150,9 @@
 //! they share its channels. These times bound what a Cluster may take to carry a confirmed message from node to node:
 //! where it takes longer (nodes that get no processor time), a message that took the old way may follow newer ones.
 //! Whether a client still has a server is unknown while a node that owns slots cannot be
-//! asked. [`RedisBackplane::pool`] leads to the first node that was named, and to its keys only.
+//! asked. [`RedisBackplane::pool`] has
+//! connections to each node; they send commands on to the owners of their keys
+//! ([`get_for`](RedisPool::get_for) goes there at once), also while a slot moves.
 //!
 //! # What is not there yet
 //!

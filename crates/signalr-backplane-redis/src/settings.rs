@@ -47,7 +47,7 @@ pub(crate) struct Settings {
 }
 
 /// Where a server listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Address {
     pub(crate) host: String,
     pub(crate) port: u16,
@@ -62,6 +62,8 @@ pub(crate) struct Commands {
     pub(crate) ping: Option<String>,
     pub(crate) unwatch: Option<String>,
     pub(crate) cluster: String,
+    /// `None`: disabled, a slot that is on its way cannot be followed.
+    pub(crate) asking: Option<String>,
     /// `None`: disabled, nobody can be asked whether it is primary.
     pub(crate) role: Option<String>,
 }
@@ -190,6 +192,7 @@ fn commands(map: &CommandMap) -> Result<Commands, BackplaneError> {
         ping: allowed("PING"),
         unwatch: allowed("UNWATCH"),
         cluster: map.get("CLUSTER").unwrap_or("CLUSTER").to_owned(),
+        asking: allowed("ASKING"),
         role: allowed("ROLE"),
     })
 }

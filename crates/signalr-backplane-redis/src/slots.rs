@@ -2,6 +2,7 @@
 //!
 //! Owns the arithmetic and the reading of `CLUSTER SLOTS`; pure. Who asks for the table, and when, is `cluster`'s work.
 
+use crate::settings::Address;
 use redis::Value;
 
 /// Slots of every Cluster.
@@ -25,7 +26,13 @@ pub(crate) struct Table {
     ranges: Vec<(u16, u16, usize)>,
 }
 
-/// The slot of a channel: CRC16 of the part in braces if there is one, else of all of it.
+impl Node {
+    pub(crate) fn address(&self) -> Address {
+        Address { host: self.host.clone(), port: self.port }
+    }
+}
+
+/// The slot of a channel or key: CRC16 of the part in braces if there is one, else of all of it.
 pub(crate) fn slot(channel: &[u8]) -> u16 {
     crc16(tagged(channel)) % SLOTS
 }
@@ -72,6 +79,12 @@ impl Table {
     /// The nodes that own slots, in the order of their names.
     pub(crate) fn masters(&self) -> &[Node] {
         &self.masters
+    }
+
+    /// The owner of a slot, if it has one.
+    pub(crate) fn owner(&self, slot: u16) -> Option<&Node> {
+        let range = self.ranges.iter().find(|(first, last, _)| (*first..=*last).contains(&slot));
+        range.and_then(|&(_, _, owner)| self.masters.get(owner))
     }
 
     /// For each slot, which of `present` serves it: its owner, or while that is missing, another one, on which all
@@ -152,6 +165,7 @@ mod tests {
         assert_eq!(table.masters(), [a.clone(), b.clone()]);
         let routes = table.routes(&[&a, &b]);
         assert_eq!([routes[0], routes[7998], routes[7999], routes[16383]], [0, 0, 1, 1]);
+        assert_eq!([table.owner(7998), table.owner(7999)], [Some(&a), Some(&b)]);
     }
 
     #[test]

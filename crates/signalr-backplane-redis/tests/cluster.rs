@@ -4,7 +4,11 @@
 
 mod support;
 
-use signalr_backplane_redis::{RedisBackplane, RedisCounters, RedisEvent, Role};
+use signalr_backplane_redis::deadpool_redis::redis;
+use signalr_backplane_redis::options::CommandMap;
+use signalr_backplane_redis::{
+    PooledConnection, RedisBackplane, RedisCounters, RedisEvent, RedisOptions, RedisPool, Role,
+};
 use signalr_core::{BackplaneErrorKind, BackplaneState, Subscribed, Topic};
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -216,4 +220,105 @@ async fn a_server_that_is_no_cluster_is_named_as_the_trouble() {
     let error = RedisBackplane::connect(&url).await.unwrap_err();
     assert_eq!(error.kind(), BackplaneErrorKind::Refused);
     assert!(error.to_string().contains("write redis://"), "{error}");
+}
+
+/// Four keys that this node owns at the start, of which the last two are in one slot.
+fn keys_of(cluster: &RedisCluster, owner: usize) -> [String; 4] {
+    let names: Vec<_> = (0..1000).map(|number| format!("key{number}")).collect();
+    let mut owned = names.iter().filter(|name| cluster.owner(name) == owner).cloned();
+    let tag = owned.next().unwrap();
+    [owned.next().unwrap(), owned.next().unwrap(), format!("{{{tag}}}1"), format!("{{{tag}}}2")]
+}
+
+async fn served_by(connection: &mut PooledConnection) -> String {
+    redis::cmd("CLUSTER").arg("MYID").query_async(connection).await.unwrap()
+}
+
+async fn set(connection: &mut PooledConnection, key: &str, value: &str) {
+    redis::cmd("SET").arg(key).arg(value).exec_async(connection).await.unwrap();
+}
+
+async fn value_of(connection: &mut PooledConnection, key: &str) -> Option<String> {
+    redis::cmd("GET").arg(key).query_async(connection).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_pool_reaches_the_keys_of_all_nodes() {
+    let cluster = RedisCluster::start().await;
+    cluster.wait_until_keys_are_served().await;
+    let options = RedisOptions::parse(&cluster.url()).unwrap();
+    // Without it deadpool-redis cannot be used: the connections are dialled by the backplane.
+    let without_ping = CommandMap::default().disable("PING").unwrap();
+    let dialled = options.to_builder().command_map(without_ping).build().unwrap();
+    for options in [options, dialled] {
+        let backplane = RedisBackplane::new(options).await.unwrap();
+        check_all_keys(&cluster, &backplane.pool()).await;
+    }
+}
+
+async fn check_all_keys(cluster: &RedisCluster, pool: &RedisPool) {
+    let mut anywhere = pool.get().await.unwrap();
+    for owner in 0..3 {
+        let [one, two, first, second] = keys_of(cluster, owner);
+        let mut connection = pool.get_for(&one).await.unwrap();
+        assert_eq!(served_by(&mut connection).await, cluster.node(owner).id(), "a way that is not straight");
+        set(&mut connection, &one, "1").await;
+        set(&mut anywhere, &two, "2").await;
+        assert_eq!(value_of(&mut anywhere, &one).await.as_deref(), Some("1"));
+        assert_eq!(value_of(&mut connection, &two).await.as_deref(), Some("2"));
+        // A transaction on the keys of one slot.
+        let mut connection = pool.get_for(&first).await.unwrap();
+        let mut both = redis::pipe();
+        both.atomic().set(&first, 1).ignore().incr(&first, 2).set(&second, 4).ignore().get(&second);
+        assert_eq!(both.query_async::<(u32, u32)>(&mut connection).await.unwrap(), (3, 4));
+    }
+    drop(anywhere);
+    let status = pool.status();
+    assert_eq!(status.max_size, 24);
+    assert_eq!(status.available, status.size, "each node's connections go back to it");
+    assert!(pool.deadpool().await.unwrap().is_none(), "there is no one pool");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_pool_follows_a_slot_that_moves() {
+    let cluster = RedisCluster::start().await;
+    cluster.wait_until_keys_are_served().await;
+    let backplane = RedisBackplane::connect(&cluster.url()).await.unwrap();
+    let pool = backplane.pool();
+    let [.., first, second] = keys_of(&cluster, 0);
+    let mut connection = pool.get_for(&first).await.unwrap();
+    set(&mut connection, &first, "1").await;
+    cluster.begin_move(&first, 0, 1);
+    // What is still there is answered there; what is new goes to the new owner, and the connection stays.
+    assert_eq!(value_of(&mut connection, &first).await.as_deref(), Some("1"));
+    set(&mut connection, &second, "2").await;
+    cluster.migrate(&first, 0, 1);
+    assert_eq!(value_of(&mut connection, &first).await.as_deref(), Some("1"));
+    assert_eq!(served_by(&mut connection).await, cluster.node(0).id());
+    cluster.give(&first, 1);
+    assert_eq!(value_of(&mut connection, &second).await.as_deref(), Some("2"));
+    assert_eq!(served_by(&mut connection).await, cluster.node(1).id());
+    // A pipeline of which nothing was done is sent on too; the next connection knows the way.
+    cluster.begin_move(&first, 1, 2);
+    cluster.migrate(&first, 1, 2);
+    cluster.migrate(&second, 1, 2);
+    cluster.give(&first, 2);
+    let mut both = redis::pipe();
+    both.incr(&first, 1).incr(&second, 1);
+    assert_eq!(both.query_async::<(u32, u32)>(&mut connection).await.unwrap(), (2, 3));
+    both.atomic();
+    let mut connection = until_it_leads_to(&pool, &first, cluster.node(2).id()).await;
+    assert_eq!(both.query_async::<(u32, u32)>(&mut connection).await.unwrap(), (3, 4));
+}
+
+/// Gets connections for a key until one leads to this node: who owns a slot is asked for once a second.
+async fn until_it_leads_to(pool: &RedisPool, key: &str, id: &str) -> PooledConnection {
+    let since = Instant::now();
+    loop {
+        let mut connection = pool.get_for(key).await.unwrap();
+        if served_by(&mut connection).await == id {
+            return connection;
+        }
+        assert!(since.elapsed() < PATIENCE, "the pool does not learn that the slot has moved");
+    }
 }

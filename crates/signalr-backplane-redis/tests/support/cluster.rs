@@ -68,6 +68,13 @@ impl RedisCluster {
         assert!(all.await, "the nodes of the Cluster do not find each other");
     }
 
+    /// Waits until the nodes take keys: later than messages, which they always take.
+    pub async fn wait_until_keys_are_served(&self) {
+        let serves = |node: &ClusterNode| node.query("CLUSTER INFO").contains("cluster_state:ok");
+        let all = comes_true(PATIENCE, || self.nodes.iter().all(serves));
+        assert!(all.await, "the Cluster serves no keys");
+    }
+
     /// All nodes by their addresses.
     pub fn url(&self) -> String {
         let addresses: Vec<_> =
@@ -112,6 +119,23 @@ impl RedisCluster {
     }
 }
 
+impl RedisCluster {
+    /// Begins to move the slot of a key: what the old owner does not have, the new one is to be asked for.
+    pub fn begin_move(&self, key: &str, from: usize, to: usize) {
+        let (slot, nodes) = (self.slot(key), &self.nodes);
+        let importing = format!("CLUSTER SETSLOT {slot} IMPORTING {}", nodes[from].id);
+        assert_eq!(nodes[to].server.ask(&importing), "+OK");
+        let migrating = format!("CLUSTER SETSLOT {slot} MIGRATING {}", nodes[to].id);
+        assert_eq!(nodes[from].server.ask(&migrating), "+OK");
+    }
+
+    /// Hands a key over.
+    pub fn migrate(&self, key: &str, from: usize, to: usize) {
+        let command = format!("MIGRATE 127.0.0.1 {} {key} 0 5000", self.nodes[to].server.port());
+        assert_eq!(self.nodes[from].server.ask(&command), "+OK");
+    }
+}
+
 impl Drop for RedisCluster {
     fn drop(&mut self) {
         self.nodes.clear();
@@ -120,6 +144,11 @@ impl Drop for RedisCluster {
 }
 
 impl ClusterNode {
+    /// The name that the Cluster knows it by.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// How often it was asked to publish.
     pub fn publishes(&self) -> u64 {
         let stats = self.query("INFO commandstats");

@@ -171,7 +171,8 @@ pub async fn what_was_confirmed_is_here_when_a_server_has_caught_up(fleet: &dyn 
     for round in 1..=20 {
         listener.hub.caught_up().await;
         let words = groups.iter().chain([&Topic::All]);
-        let tickets: Vec<_> = words.clone().map(|topic| publisher.hub.publish(topic, numbered(round))).collect();
+        let tickets: Vec<_> =
+            words.clone().map(|topic| publisher.hub.publish(topic, numbered(round))).collect();
         for ticket in tickets {
             ticket.await?;
         }
