@@ -3,6 +3,7 @@
 //! * [`server`] starts a server program on a free port and ends exactly that process.
 //! * [`socket`] is a WebSocket client that shows and sends exact bytes; [`http`] does the same for plain requests.
 //! * [`relay`] stands between a server and its Redis and misbehaves on demand.
+//! * [`fault_row`] is one row of the table of faults.
 //! * [`dotnet`] finds the reference (`dotnet-peer`) and drives its .NET client.
 //! * [`process`] stops and continues processes.
 //! * [`redis`] starts a Redis of a test's own.
@@ -14,6 +15,7 @@
 //! (`SIGNALR_PEER_BIN`), so that every test can be shown to be right against the reference itself.
 
 pub mod dotnet;
+pub mod fault_row;
 pub mod http;
 pub mod process;
 pub mod redis;

@@ -9,6 +9,7 @@ mod cluster;
 mod counts;
 mod deny;
 mod diff;
+mod faults;
 mod fuzz;
 mod layers;
 mod process;

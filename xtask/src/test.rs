@@ -13,6 +13,7 @@ use cargo_metadata::{Message, TargetKind};
 
 use crate::checklist;
 use crate::counts::{self, Counts};
+use crate::faults::Faults;
 use crate::process::{self, Ending, Job};
 use crate::setup::{Env, Missing, Need};
 use crate::suites::{self, Suite, TestTarget, Work};
@@ -85,15 +86,20 @@ fn chosen(suites: Vec<Suite>, only: &[String]) -> Result<Vec<Suite>> {
 fn run_suites(workspace: &Workspace, suites: &[Suite], summary: &mut Summary) -> Result<()> {
     let built = build(workspace, summary)?;
     let mut needs = Needs { workspace, met: Vec::new() };
+    let faults = Faults::begin(workspace)?;
     for suite in suites {
         let started = Instant::now();
         let result = match needs.all(&suite.needs)? {
-            Ok(env) => Runner { workspace, built: &built, suite, env }.run()?,
+            Ok(mut env) => {
+                env.push(faults.env());
+                Runner { workspace, built: &built, suite, env }.run()?
+            }
             Err(missing) => StepResult::NotRun { because: missing.because, to_run: missing.to_run },
         };
         let budget = Some(suite.budget);
         summary.push(Row { name: suite.name.clone(), took: started.elapsed(), budget, result });
     }
+    print!("{}", faults.render());
     Ok(())
 }
 

@@ -67,6 +67,11 @@ impl Kind {
         Ok(found.with_context(|| format!("`{name}` is none of {}", names()))?.1)
     }
 
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name)
+    }
+
     fn has_sentinels(self) -> bool {
         matches!(self, Self::Sentinel | Self::SentinelAcl)
     }

@@ -16,6 +16,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 
+use crate::faults::Faults;
 use crate::setup::{Env, Need};
 use crate::summary::Summary;
 use crate::workspace::Workspace;
@@ -78,9 +79,12 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         }
     };
     let mut summary = Summary::default();
+    let faults = Faults::begin(&workspace)?;
+    env.push(faults.env());
     for (topology, run) in wanted {
         summary.push(runs::run(&workspace, &programs, options, topology, run, env.clone())?);
     }
+    print!("{}", faults.render());
     println!("{}", summary.render());
     Ok(summary.is_success())
 }
