@@ -14,6 +14,7 @@ const VARIANTS = [
   { name: 'LZ4 everywhere', programs: () => [...ours(1), ...dotnet(1)], flags: ['--lz4'], lz4: true },
 ];
 
+// Acceptance scenario 8, and scenario 9 for a fleet of both kinds.
 for (const { name, programs, flags, lz4 } of VARIANTS) {
   test(name, async (t) => {
     let servers;

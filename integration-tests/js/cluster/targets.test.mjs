@@ -19,6 +19,7 @@ test('three servers are one', async (t) => {
   await exchange(t, nodes, run, members);
   await t.test('who leaves a group through another server hears no more of it', () => partings(nodes, run, members));
   await t.test('every server asks every client', () => questions(nodes, run, members));
+  // Acceptance scenario 9.
   await t.test('a client that has left is gone for every server', () => absences(nodes, run, members));
 });
 

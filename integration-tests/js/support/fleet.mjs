@@ -51,7 +51,7 @@ export async function startFleet(programs, flags = []) {
       started.push(server);
       return { url: server.url, kind: kindOf(program), pid: server.child.pid };
     }));
-    return { nodes, end };
+    return { nodes, end, redis };
   } catch (error) {
     await end();
     throw error;
