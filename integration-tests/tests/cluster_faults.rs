@@ -62,11 +62,13 @@ async fn redis_hangs() -> Result<()> {
 }
 
 /// Both ways, without an end or a reset; the bytes in between arrive when it is over.
+/// Acceptance scenario 2.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_network_of_one_server_freezes() -> Result<()> {
     network("one server frozen 5 s", Account::ByGap, |nodes| nodes[0].relay.freeze_all()).await
 }
 
+/// Acceptance scenario 2.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_network_of_all_servers_freezes() -> Result<()> {
     let freeze = |nodes: &[Node]| nodes.iter().for_each(|node| node.relay.freeze_all());
@@ -151,6 +153,7 @@ async fn every_connection_is_reset_once() -> Result<()> {
     fleet.settle("each reset once", Account::ByGap, recovery).await
 }
 
+/// Acceptance scenario 3, its first half.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis_is_not_there_at_the_start() -> Result<()> {
     let redis = Redis::start().await?;
@@ -188,6 +191,7 @@ async fn redis_has_no_memory_left() -> Result<()> {
 }
 
 /// Redis ends subscribers for which too much is waiting.
+/// Acceptance scenario 14: what does happen is told.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis_ends_subscribers_that_are_behind() -> Result<()> {
     let redis = Redis::start().await?;
@@ -221,6 +225,7 @@ async fn a_server_is_paused() -> Result<()> {
 }
 
 /// Questions to clients of a server that is gone fail within seconds; the others go on.
+/// Acceptance scenario 10.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_is_killed_with_questions_pending() -> Result<()> {
     let redis = Redis::start().await?;

@@ -211,6 +211,7 @@ async fn ask_in_vain(fleet: &mut Fleet, from: &str, conn: &str) -> Result<u64> {
     Ok(asked)
 }
 
+/// Acceptance scenario 10.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_question_fails_soon_when_its_client_or_the_clients_server_is_gone() -> Result<()> {
     let Some(mut fleet) = Fleet::start("dotnet-redis", &["--detailed-errors"]).await? else { return Ok(()) };

@@ -1,4 +1,5 @@
-//! `checklist`: every test of the reference has a test of ours, or a reason why it cannot have one.
+//! `checklist`: every test of the reference has a test of ours, or a reason why it cannot have one; and each acceptance
+//! scenario has its tests (`integration-tests/acceptance.toml`).
 //!
 //! `integration-tests/data/checklist.txt` holds the reference's names by theme, `integration-tests/checklist.toml` says for each
 //! what shows it here. Whether a named test exists and passed is read from the logs of the suites' last run; recorded scenarios
@@ -29,7 +30,12 @@ pub(crate) fn check(workspace: &Workspace, not_run: &BTreeSet<String>) -> Result
     let mut passed = Passed::of_logs(&workspace.scratch().join("logs"))?;
     passed.not_run.clone_from(not_run);
     passed.add_recorded(&folder.join("data"))?;
-    Ok(compare(&names, &table, &passed))
+    let mut report = compare(&names, &table, &passed);
+    let scenarios: toml::Table = std::fs::read_to_string(folder.join("acceptance.toml"))?
+        .parse()
+        .context("integration-tests/acceptance.toml")?;
+    report.add_scenarios(&scenarios, &passed);
+    Ok(report)
 }
 
 /// What the checklist came to.
@@ -37,6 +43,7 @@ pub(crate) fn check(workspace: &Workspace, not_run: &BTreeSet<String>) -> Result
 pub(crate) struct Report {
     covered: usize,
     not_applicable: usize,
+    scenarios: usize,
     open: Vec<String>,
     wrong: Vec<String>,
 }
@@ -50,7 +57,27 @@ impl Report {
     /// One line: the sums.
     pub(crate) fn sums(&self) -> String {
         let (covered, not_applicable, open) = (self.covered, self.not_applicable, self.open.len());
-        format!("{covered} covered, {not_applicable} not applicable, {open} open")
+        let scenarios = self.scenarios;
+        format!(
+            "{covered} covered, {not_applicable} not applicable, {open} open; {scenarios} acceptance scenarios"
+        )
+    }
+
+    /// Each scenario names at least one test, and all that it names have passed.
+    fn add_scenarios(&mut self, table: &toml::Table, passed: &Passed) {
+        for (scenario, tests) in table {
+            let tests: Vec<&str> =
+                tests.as_array().into_iter().flatten().filter_map(toml::Value::as_str).collect();
+            let missing: Vec<&str> = tests.iter().copied().filter(|test| !passed.has(test)).collect();
+            let gone = missing
+                .iter()
+                .map(|test| format!("{scenario}: `{test}` does not exist, did not run or failed"));
+            self.wrong.extend(gone);
+            if tests.is_empty() {
+                self.wrong.push(format!("{scenario}: it names no test"));
+            }
+            self.scenarios += usize::from(missing.is_empty() && !tests.is_empty());
+        }
     }
 
     pub(crate) fn render(&self) -> String {
@@ -199,7 +226,7 @@ mod tests {
     fn names_are_covered_by_tests_that_passed() {
         let all = report("['1 Theme']\nFirst = 'hub: a_test_of_ours'\nSecond = ['hub: handshake: json*']\n");
         assert!(all.is_success(), "{all:?}");
-        assert_eq!(all.render(), "2 covered, 0 not applicable, 0 open");
+        assert_eq!(all.render(), "2 covered, 0 not applicable, 0 open; 0 acceptance scenarios");
     }
 
     #[test]
@@ -208,6 +235,16 @@ mod tests {
         assert!(!some.is_success());
         assert_eq!(some.wrong.len(), 3, "{some:?}");
         assert_eq!(some.wrong[1], "1 Theme: Second: nothing is said about it");
+    }
+
+    #[test]
+    fn scenarios_have_tests_that_passed() {
+        let mut passed = Passed::default();
+        passed.by_suite.insert("hub".to_owned(), ["a_test".to_owned()].into());
+        let table = "'scenario 1' = ['hub: a_test']\n'scenario 2' = ['hub: gone']\n'scenario 3' = []";
+        let mut report = Report::default();
+        report.add_scenarios(&table.parse().unwrap(), &passed);
+        assert_eq!((report.scenarios, report.wrong.len()), (1, 2), "{report:?}");
     }
 
     #[test]
@@ -222,7 +259,7 @@ mod tests {
         let reasons = report(
             "['1 Theme']\nFirst = { not_applicable = 'there are no attributes in Rust' }\nSecond = { open = 'later' }\n",
         );
-        assert_eq!(reasons.sums(), "0 covered, 1 not applicable, 1 open");
+        assert_eq!(reasons.sums(), "0 covered, 1 not applicable, 1 open; 0 acceptance scenarios");
         assert_eq!(reasons.open, ["1 Theme: Second: later"]);
         assert!(reasons.is_success());
     }

@@ -109,6 +109,7 @@ async fn each_channel_is_published_on_the_owner_of_its_slot() {
     }
 }
 
+/// Acceptance scenario 16.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn receivers_are_counted_on_all_nodes() {
     let cluster = RedisCluster::start().await;

@@ -143,6 +143,7 @@ async fn a_killed_redis_costs_what_was_counted_and_nothing_arrives_twice() {
     assert!(now.replayed > 0 && now.buffered >= now.replayed, "nothing was kept: {now:?}");
 }
 
+/// Acceptance scenario 2.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_frozen_redis_is_noticed_and_costs_what_was_counted() {
     let fleet = RedisFleet::start();
@@ -224,6 +225,7 @@ async fn what_was_never_written_to_a_frozen_redis_is_kept() {
     assert_eq!((a.log.numbers(), b.log.numbers()), (kept.clone(), kept));
 }
 
+/// Acceptance scenario 5.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_channels_come_back_before_the_state_is_up() {
     let mut fleet = RedisFleet::start();
@@ -397,6 +399,7 @@ async fn a_connection_string_fails_at_the_start_as_the_reference_does() {
 
 /// Redis ends subscribers with more than 8 MB waiting for a minute (here 5 s); one that keeps up is not ended, however long
 /// the bursts go on.
+/// Acceptance scenario 14.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bursts_beyond_the_soft_limit_of_redis_cost_nothing() {
     let fleet = RedisFleet::start();
@@ -433,6 +436,7 @@ fn most_waiting(server: &RedisServer) -> u64 {
 }
 
 /// The subscriber is cut again and again while it brings its channels into force: in the end all are.
+/// Acceptance scenario 5.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_subscriber_that_is_cut_while_it_subscribes_gets_everything_back() {
     let fleet = RedisFleet::start();

@@ -10,6 +10,7 @@ use signalr_integration_tests::redis::Redis;
 use super::faulty_fleet::{Account, Fleet, eventually, passing};
 
 /// Nobody who sends waits for Redis, all the time that it takes; then all is as it was.
+/// Acceptance scenario 1.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis_does_nothing_for_a_minute() -> Result<()> {
     let redis = Redis::start().await?;

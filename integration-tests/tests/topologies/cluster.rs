@@ -42,6 +42,7 @@ async fn a_slot_moves() -> Result<()> {
 }
 
 /// A client is found although the node that takes the question counts no receiver.
+/// Acceptance scenario 16.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_on_other_servers_answer_questions() -> Result<()> {
     let redis = Topology::start(Kind::Cluster).await?;

@@ -20,6 +20,7 @@ async fn the_primary_hangs_and_comes_back() -> Result<()> {
 }
 
 /// No sender waits for the primary to wake up, and five seconds after the promotion all is well.
+/// Acceptance scenario 1.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_primary_sleeps_for_a_minute() -> Result<()> {
     let redis = Topology::start(Kind::Sentinel).await?;
@@ -52,6 +53,7 @@ async fn the_primary_is_changed_by_hand() -> Result<()> {
 
 /// The dial after the failover is refused, and then somebody else's Redis answers at the old address, as a primary that no
 /// Sentinel can demote.
+/// Acceptance scenario 3.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_redis_answers_at_the_old_address() -> Result<()> {
     let mut redis = Topology::start(Kind::Sentinel).await?;

@@ -82,6 +82,8 @@ pub async fn a_disconnect_leaves_the_groups(fleet: &dyn Fleet) -> Verdict {
 }
 
 /// A command for a connection that nobody has fails, and at once when the backplane can count receivers.
+///
+/// Acceptance scenario 9.
 pub async fn grouping_an_unknown_connection_fails_soon(fleet: &dyn Fleet) -> Verdict {
     let (a, _b) = servers(fleet).await?;
     let unknown = ConnectionId::from("nobody");

@@ -312,6 +312,8 @@ pub async fn a_client_without_its_protocol_is_cut(fleet: &dyn Fleet) -> Verdict 
 }
 
 /// Kinds and versions of fleet messages that a server does not know change nothing.
+///
+/// Acceptance scenario 17.
 pub async fn unknown_kinds_of_the_fleet_are_ignored(fleet: &dyn Fleet) -> Verdict {
     let server = Server::start(fleet).await?;
     let stranger = Listener::join(fleet).await?;
