@@ -99,6 +99,7 @@ impl Lane {
             Ok(encoded) => encoded,
             Err(error) => return Ticket::known(Err(invalid(error))),
         };
+        member.meter().published(bytes.len());
         let class = Class::of(topic, &message);
         let kind = match class {
             Class::Send => Kind::Send(topic.clone(), message),

@@ -21,7 +21,7 @@
 //! | --- | --- |
 //! | every rule of the contract of [`Backplane`](signalr_core::Backplane), FIFO per sender and topic and one order per topic for all servers among them | `tests/conformance_redis.rs` |
 //! | the wire format is the reference's, byte for byte | `tests/vectors_redis_protocol.rs` |
-//! | the format is written down, and every example in it is true | `tests/format_document.rs` |
+//! | the format is written down, every example in it is true, and it is enough to write a program that sends | `tests/format_document.rs`, `integration-tests/js/cluster/emitter.test.mjs` |
 //! | servers of ours and of ASP.NET Core are one fleet: targets, groups, client results, prefix, compression | `integration-tests/tests/dotnet_redis.rs`, `integration-tests/js/cluster/mixed.test.mjs` (on every kind of Redis by `cargo xtask cluster --all`) |
 //! | at most once, also across an outage; what is lost is between what was dropped and dropped + unknown | `a_killed_redis_costs_what_was_counted_and_nothing_arrives_twice`, `a_frozen_redis_is_noticed_and_costs_what_was_counted` |
 //! | what was written and never answered is unknown: never sent again, never served locally | `what_was_written_and_never_answered_is_unknown_and_never_sent_again` |
@@ -29,6 +29,7 @@
 //! | a server that receives nothing serves its own members; what it misses lies inside a reported gap | `a_deaf_server_serves_its_own_members_and_reports_the_gap` |
 //! | a publisher that is cut alone loses nothing but what is unknown | `a_publisher_that_is_cut_alone_loses_only_what_is_unknown` |
 //! | kept messages wait for a server that came a moment before the outage (one of ASP.NET Core: a quarter of a second before), and not for ever for one that does not come back, however often the publisher is cut | `a_server_that_came_just_before_an_outage_is_waited_for`, `a_publisher_that_is_cut_again_and_again_keeps_nothing_for_ever` |
+//! | an application is told of all that happens to the connections | `a_dead_redis_raises_every_event_in_its_order` |
 //! | each [`OutagePolicy`] does what it says; a full buffer drops the oldest | `tests/policies.rs` |
 //! | the origin tag is written only where local members were served; what was kept leaves in its order, in front of newer messages, also when the publisher is lost again | unit tests of `lane` |
 //! | every queue is bounded; what finds no room in time was not sent, and its caller knows; what this server cannot deliver is counted and makes it `Degraded` | unit tests of `lane` and `inbox`, `a_message_that_finds_no_room_in_time_is_refused_and_never_sent` |
@@ -42,7 +43,7 @@
 //! | with the option [`ordered_direct`](options::RedisOptions::ordered_direct), sends to single connections keep their place among all others of their sender, also while Redis is away | `tests/ordered_direct.rs` |
 //! | all of the contract also over TLS with certificates on both sides, as a user who may use one prefix only | `tests/secured.rs` |
 //! | a wrong certificate, name or TLS version, and a certificate that the application rejects, are refused | `a_server_or_client_without_the_right_certificate_is_refused`, `the_versions_of_tls_are_those_that_were_asked_for`, `the_application_judges_certificates_after_the_usual_check` |
-//! | a wrong password and missing rights are errors that do not count as transient, and show no password | `a_wrong_password_is_refused_and_shown_to_nobody`, `no_password_is_logged`, `missing_rights_are_refused_until_they_are_granted` |
+//! | a wrong password and missing rights are errors that do not count as transient, and show no password | `a_wrong_password_is_refused_and_shown_to_nobody`, `no_password_is_logged`, `no_way_to_fail_shows_a_password`, `missing_rights_are_refused_until_they_are_granted` |
 //! | all of the contract also without the commands that restricted services lack; what is disabled is never sent | `tests/restricted.rs`, `what_the_command_map_disables_is_never_sent` |
 //! | connections go over a Unix socket or an application's own streams if so configured, the pool's too | `a_unix_socket_is_a_way_to_redis`, `streams_come_from_the_applications_factory`, `the_pool_goes_the_same_way` |
 //! | keyed work is served by deadpool-redis where its manager can do it, sized and timed by the options | `the_pool_works_with_keys_on_the_same_redis`, `the_pool_is_sized_timed_and_named_by_the_options` |
@@ -123,6 +124,7 @@
 //! | an outage is over | `Restored` | `signalr.redis.outages` |
 //! | the breaker | `BreakerOpened`, `BreakerHalfOpen`, `BreakerClosed` | `signalr.redis.breaker_transitions` by `state` |
 //! | messages, by their fate | counts in `Restored` | `signalr.redis.published`, `.unknown`, `.dropped`, `.refused`, `.buffered`, `.replayed`, `.received`, `.malformed`, `.overflowed` |
+//! | messages by hub, as the guide to scaling out measures them | | `signalr.messages.published`, histogram `signalr.message.size` in bytes, both by `hub` |
 //! | what waits, in bytes | | gauge `signalr.redis.queue_bytes` by `queue` (publish, in_flight, kept, deliver), four times a second |
 //! | Redis' pulse | | histogram `signalr.redis.round_trip_seconds` (the probe's), gauge `signalr.redis.probe_age_seconds` |
 //! | the time until a message is with all local receivers' queues | | histogram `signalr.redis.fan_out_seconds`, of one message in 64 |
@@ -176,6 +178,7 @@ mod lane;
 mod life;
 mod markers;
 mod member;
+mod meter;
 mod moves;
 pub mod options;
 mod outage;

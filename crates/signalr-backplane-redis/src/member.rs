@@ -4,6 +4,7 @@
 //! wants is in `registry`.
 
 use crate::inbox::{Inbox, Overflow};
+use crate::meter::Meter;
 use crate::wire::{Codec, WireError};
 use bytes::Bytes;
 use signalr_core::{BackplaneMessage, BackplaneSink, Topic};
@@ -15,6 +16,7 @@ pub(crate) struct Member {
     node: Arc<str>,
     codec: Codec,
     inbox: Inbox,
+    meter: Meter,
     all: String,
     left: AtomicBool,
     outstanding: AtomicUsize,
@@ -44,6 +46,7 @@ impl Member {
         Ok(Arc::new(Self {
             node,
             all: codec.channels().name(&Topic::All)?,
+            meter: Meter::new(codec.channels().hub()),
             codec,
             inbox: Inbox::new(sink),
             left: AtomicBool::new(false),
@@ -63,6 +66,10 @@ impl Member {
 
     pub(crate) fn inbox(&self) -> &Inbox {
         &self.inbox
+    }
+
+    pub(crate) fn meter(&self) -> &Meter {
+        &self.meter
     }
 
     /// The channel that every server of this hub's fleet listens to.

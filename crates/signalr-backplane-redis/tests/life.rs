@@ -4,7 +4,7 @@
 
 mod support;
 
-use signalr_backplane_redis::{RedisBackplane, RedisEvent, RedisOptions, deadpool_redis::redis};
+use signalr_backplane_redis::{RedisBackplane, RedisEvent, RedisOptions, Role, deadpool_redis::redis};
 use signalr_core::{BackplaneState, Outcome, Topic};
 use std::time::{Duration, Instant};
 use support::fleet::RedisFleet;
@@ -15,6 +15,7 @@ use support::{RedisServer, comes_true};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The publisher and the subscriber of one server are on two different servers of Redis: each works, nothing arrives.
+/// Acceptance scenario 3, its second half.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_subscriber_that_leads_elsewhere_is_found_out_and_replaced() {
     let (first, second) = (RedisServer::start(), RedisServer::start());
@@ -51,6 +52,50 @@ async fn catching_up_ends_when_redis_hangs_or_is_gone() {
     node.reaches(BackplaneState::Down).await;
     let caught_up = tokio::time::timeout(PATIENCE, node.hub.caught_up()).await;
     assert!(caught_up.is_ok(), "it waits for a Redis that is gone");
+}
+
+/// What an application hears of a Redis that dies and comes back, each once and the story in its order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_redis_raises_every_event_in_its_order() {
+    let mut server = RedisServer::start();
+    let backplane = RedisBackplane::connect(&server.url()).await.unwrap();
+    let mut events = backplane.events();
+    let node = Node::join(backplane).await;
+    node.reaches(BackplaneState::Up).await;
+    let topic = Topic::group("g");
+    node.subscribe(&topic).await;
+    server.kill();
+    let mut seen = Vec::new();
+    let mut number = 0;
+    while !seen.contains(&RedisEvent::BreakerOpened) {
+        number += 1;
+        drop(node.say(&topic, number));
+        seen.push(Node::raises(&mut events, |_| true).await);
+    }
+    server.restart();
+    while !matches!(seen.last(), Some(RedisEvent::Restored { .. })) {
+        seen.push(Node::raises(&mut events, |_| true).await);
+    }
+    // Those of the start, if anybody was in time to listen.
+    let first = seen.iter().position(|event| matches!(event, RedisEvent::Failed(..))).unwrap();
+    let story = &seen[first..];
+    let at = |wanted: &dyn Fn(&RedisEvent) -> bool| {
+        story.iter().position(wanted).unwrap_or_else(|| panic!("an event is missing in {story:?}"))
+    };
+    let connected = |role| at(&|event| *event == RedisEvent::Connected(role));
+    let failed = |role| at(&|event| matches!(event, RedisEvent::Failed(which, _) if *which == role));
+    let (opened, closed) =
+        (at(&|event| *event == RedisEvent::BreakerOpened), at(&|event| *event == RedisEvent::BreakerClosed));
+    let replaced = at(&|event| *event == RedisEvent::SubscriberReplaced);
+    assert!(failed(Role::Publisher) < opened && opened < closed, "{story:?}");
+    assert!(failed(Role::Publisher) < connected(Role::Publisher), "{story:?}");
+    assert!(failed(Role::Subscriber) < connected(Role::Subscriber), "{story:?}");
+    assert!(connected(Role::Subscriber) < replaced && replaced < story.len() - 1, "{story:?}");
+    let counts = node.backplane.counters();
+    let restored =
+        RedisEvent::Restored { replayed: counts.replayed, dropped: counts.dropped, unknown: counts.unknown };
+    assert_eq!(story.last(), Some(&restored), "the counts are those of the outage");
+    assert!(counts.replayed + counts.dropped + counts.unknown > 0, "{counts:?}");
 }
 
 /// The whole runtime stands still for longer than a probe may take; Redis is as well as ever.

@@ -189,7 +189,7 @@ fn the_guides_configurations() {
 /// The text, and a word that the error must have: what was wrong, or the fix.
 const REFUSED: [(&str, &[&str]); 39] = [
     ("", &["empty"]),
-    ("http://localhost", &["`http://`"]),
+    ("http://localhost", &["`http://`", "`redis://`", "`redis-cluster://`"]),
     ("redi://localhost", &["`redi://`", "`redis://`"]),
     ("redis+sentinal://localhost/m", &["`redis+sentinel://`"]),
     ("redis://", &["names no server"]),

@@ -54,7 +54,7 @@ pub enum RedisConfigError {
         port: String,
     },
     /// A scheme that is not one of ours.
-    #[error("`{scheme}://` is not a scheme of Redis; {}", fix(.suggestion.as_deref()))]
+    #[error("`{scheme}://` is not a scheme of Redis; {}", scheme_fix(.suggestion.as_deref()))]
     UnknownScheme {
         /// The scheme as it was written.
         scheme: String,
@@ -116,6 +116,14 @@ fn shown(word: &str) -> String {
     let plain: String = word.to_ascii_lowercase().split_whitespace().collect();
     let secret = plain.contains('@') || plain.contains("password=");
     if secret { "*****".to_owned() } else { word.to_owned() }
+}
+
+fn scheme_fix(suggestion: Option<&str>) -> String {
+    match suggestion {
+        Some(_) => fix(suggestion),
+        None => "write `redis://`, `redis+sentinel://`, `redis-cluster://` or `redis+unix://`, and `rediss` for TLS"
+            .to_owned(),
+    }
 }
 
 fn fix(suggestion: Option<&str>) -> String {

@@ -32,6 +32,11 @@ impl Channels {
         Self { prefix: prefix.into(), hub: hub.into() }
     }
 
+    /// The hub's wire name.
+    pub(crate) fn hub(&self) -> &str {
+        &self.hub
+    }
+
     /// The channel of a topic, prefix included: what is given to Redis.
     ///
     /// # Errors
