@@ -83,6 +83,66 @@
 //! # }
 //! ```
 //!
+//! # Several servers
+//!
+//! One line makes one server of many: `.backplane(..)`. With the feature `redis` they meet at a Redis, ours and ASP.NET
+//! Core's together; all of a hub's fleet give it the same name, which beside ASP.NET Core is the .NET type's full name:
+//!
+//! ```no_run
+//! # #[cfg(all(feature = "redis", feature = "warp", feature = "macros"))]
+//! # mod example {
+//! use signalr::prelude::*;
+//! use signalr::redis::{RedisBackplane, RedisEvent, RedisOptions, deadpool_redis::redis};
+//!
+//! struct Chat;
+//!
+//! #[hub(name = "App.ChatHub")]
+//! impl Chat {
+//!     async fn say(&self, cx: &Context, text: String) -> HubResult<()> {
+//!         cx.clients().all().send("Said", (text,)).await
+//!     }
+//! }
+//!
+//! async fn serve() -> signalr::Result<()> {
+//!     // A URL, or the connection string of a .NET server. `RedisBackplane::connect(text)` takes it as it is.
+//!     let options = RedisOptions::parse("rediss://app:secret@redis.example.com:6380")?
+//!         .to_builder()
+//!         .certificate_authority(std::fs::read_to_string("our-ca.pem")?)
+//!         .channel_prefix("chat:")
+//!         .pool_size(4)
+//!         .build()?;
+//!     let backplane = RedisBackplane::new(options).await?;
+//!
+//!     let mut events = backplane.events();
+//!     tokio::spawn(async move {
+//!         while let Some(event) = events.next().await {
+//!             match event {
+//!                 RedisEvent::Restored { dropped, unknown, .. } => println!("lost {dropped}, perhaps {unknown} more"),
+//!                 other => println!("Redis: {other:?}"),
+//!             }
+//!         }
+//!     });
+//!
+//!     // Connections for keys of your own, as a health check needs one.
+//!     let pool = backplane.pool();
+//!     let mut connection = pool.get().await?;
+//!     let answer: String = redis::cmd("PING").query_async(&mut connection).await?;
+//!     println!("Redis says {answer}");
+//!     drop(connection);
+//!
+//!     let server = SignalR::builder().backplane(backplane).hub("/chat", Chat).build().await?;
+//!     signalr::warp::serve(server, ([0, 0, 0, 0], 5000)).await
+//! }
+//! # }
+//! ```
+//!
+//! The start does not wait for Redis, and clients stay connected while it is away: what then happens to messages is
+//! `outage`, one of the options; `HubContext::backplane_state` says how it is at the moment, for a readiness check. The
+//! page of the crate behind `signalr::redis` has all promises, options, metrics and the rights that a Redis user needs.
+//!
+//! Clients that negotiate need a load balancer that keeps them on one server (cookies do; `skipNegotiation` needs none).
+//! Several servers in one process, for tests, meet at a `signalr::memory::MemoryBus`.
+//!
 //! # Bytes without hubs
 //!
 //! [`ServerBuilder::connection`] serves a protocol of your own over the same transports: an async function that reads and
