@@ -1,8 +1,12 @@
 //! The way to Redis: one connection, dialled and logged in by ourselves.
 //!
-//! Owns the login and the task that drives the connection. Every connection of the backplane, of whatever
-//! topology, is made here. It never reconnects: whoever holds a [`Link`] decides what its end means.
+//! Owns the login, with `HELLO` or, on a server that has none, without; which it is, is found out for each connection,
+//! because another server may answer at the same address. Every connection of the backplane, of whatever topology, is made
+//! here. It never reconnects: whoever holds a [`Link`] decides what its end means.
 
+use crate::driver::Driver;
+use crate::lent::{Home, Lent};
+use crate::listener::Listener;
 use crate::options::Stream;
 use crate::pipe::Pipe;
 use crate::resp::Publish;
@@ -10,15 +14,9 @@ use crate::settings::Settings;
 use crate::traffic::{Traffic, Watched};
 use crate::transport::{broken, cannot_reach, place};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, PushInfo, RedisError};
-use signalr_core::{BackplaneError, BackplaneErrorKind, Turn};
-use std::future::Future;
-use std::io;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::task::JoinHandle;
+use redis::{AsyncConnectionConfig, PushInfo, RedisConnectionInfo, RedisError, RedisResult, Value};
+use signalr_core::{BackplaneError, BackplaneErrorKind};
+use std::sync::Arc;
 
 /// Requests that the driver may hold before it has written them; what is in flight is bounded by the publisher.
 const REQUESTS: usize = 256;
@@ -27,13 +25,11 @@ const REQUESTS: usize = 256;
 pub(crate) struct Link {
     conn: MultiplexedConnection,
     traffic: Arc<Traffic>,
-    driver: JoinHandle<()>,
-    ended: bool,
+    driver: Driver,
     home: Home,
+    /// Where messages go once somebody listens; only on a connection without RESP3.
+    push: Option<Push>,
 }
-
-/// Where a stream goes when the library lets go of it.
-type Home = Arc<Mutex<Option<Watched<Box<dyn Stream>>>>>;
 
 /// Is called for every message that nobody asked for, inside the connection's task.
 pub(crate) type Push = Arc<dyn Fn(PushInfo) + Send + Sync>;
@@ -52,53 +48,92 @@ impl Link {
         self.conn.clone()
     }
 
-    pub(crate) fn traffic(&self) -> &Arc<Traffic> {
-        &self.traffic
-    }
-
-    /// Ready when the connection is over. Cancel safe.
-    pub(crate) async fn ended(&mut self) {
-        if !self.ended {
-            // A driver that panicked is as dead as one that returned.
-            let _ = (&mut self.driver).await;
-            self.ended = true;
-        }
-    }
-
     pub(crate) fn has_ended(&self) -> bool {
-        self.ended || self.driver.is_finished()
+        self.driver.has_ended()
     }
 
     /// The same connection for publishing, driven by whoever polls it. `None` when it has ended. Nothing may have been asked
     /// that was not answered.
     pub(crate) async fn into_pipe(mut self, settings: &Settings) -> Option<Pipe> {
+        let stream = self.take_back().await?;
+        Some(Pipe::new(stream, self.traffic, Publish::new(&settings.commands.publish)))
+    }
+
+    /// The same connection for receiving, if it was dialled for that. `None` when it has ended. Nothing may have been asked
+    /// that was not answered.
+    pub(crate) async fn into_listener(mut self) -> Option<Listener> {
+        match self.push.take() {
+            None => Some(Listener::resp3(self.conn, self.traffic, self.driver)),
+            Some(push) => {
+                let stream = self.take_back().await?;
+                Some(Listener::resp2(stream, self.traffic, push))
+            }
+        }
+    }
+
+    async fn take_back(&mut self) -> Option<Box<dyn Stream>> {
         if self.has_ended() {
             return None;
         }
-        self.cut().await;
-        let stream = self.home.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-        let publish = Publish::new(&settings.commands.publish);
-        Some(Pipe::new(Box::new(stream), self.traffic.clone(), publish))
-    }
-
-    /// Ends the connection; when it returns nothing more is received.
-    pub(crate) async fn cut(&mut self) {
-        self.driver.abort();
-        self.ended().await;
-    }
-}
-
-impl Drop for Link {
-    fn drop(&mut self) {
-        self.driver.abort();
+        self.driver.cut().await;
+        Some(Box::new(self.home.take()?))
     }
 }
 
 async fn log_in(settings: &Settings, push: Option<Push>) -> Result<Link, BackplaneError> {
+    let greeted = if settings.hello { greet(settings, push.clone()).await? } else { None };
+    let mut link = match greeted {
+        Some(link) => link,
+        None => log_in_without_hello(settings, push).await?,
+    };
+    if let Some(name) = &settings.client_name {
+        name_client(&mut link.conn, name).await;
+    }
+    Ok(link)
+}
+
+/// With RESP3. `None`: the server has no such thing.
+async fn greet(settings: &Settings, push: Option<Push>) -> Result<Option<Link>, BackplaneError> {
+    match open(settings, &settings.login, push).await? {
+        Ok(link) => Ok(Some(link)),
+        Err(error) if knows_no_hello(&error) => {
+            tracing::debug!(server = place(&settings.host, settings.port), "no HELLO there: RESP2 is used");
+            Ok(None)
+        }
+        Err(error) => Err(refused(settings, &error)),
+    }
+}
+
+/// On a stream of its own: whoever does not know the first command may have closed the connection.
+async fn log_in_without_hello(settings: &Settings, push: Option<Push>) -> Result<Link, BackplaneError> {
+    let login = settings.login_without_hello()?;
+    let mut link = open(settings, &login, None).await?.map_err(|error| refused(settings, &error))?;
+    link.push = push;
+    if login.password().is_none() {
+        prove(settings, &mut link.conn).await?;
+    }
+    Ok(link)
+}
+
+/// Without a password nothing was said yet, and a server that asks for one has not told so.
+async fn prove(settings: &Settings, conn: &mut MultiplexedConnection) -> Result<(), BackplaneError> {
+    let Some(ping) = &settings.commands.ping else { return Ok(()) };
+    let answer: RedisResult<Value> = redis::cmd(ping).query_async(conn).await;
+    match answer {
+        Err(error) if is_login_refusal(&error) => Err(refused(settings, &error)),
+        // Not everybody may ask, and a connection that is over is noticed soon enough.
+        _ => Ok(()),
+    }
+}
+
+async fn open(
+    settings: &Settings,
+    login: &RedisConnectionInfo,
+    push: Option<Push>,
+) -> Result<RedisResult<Link>, BackplaneError> {
     let stream = settings.transport.open(&settings.host, settings.port).await?;
     let (stream, traffic) = Watched::new(stream);
-    let home = Home::default();
-    let stream = Lent { stream: Some(stream), home: home.clone() };
+    let (stream, home) = Lent::new(stream);
     // Time-outs are judged by traffic, not per request: see `pulse`.
     let mut config = AsyncConnectionConfig::new()
         .set_connection_timeout(None)
@@ -110,67 +145,8 @@ async fn log_in(settings: &Settings, push: Option<Push>) -> Result<Link, Backpla
             Ok::<(), ()>(())
         });
     }
-    let (conn, driver) = MultiplexedConnection::new_with_config(&settings.login, stream, config)
-        .await
-        .map_err(|error| refused(settings, &error))?;
-    let mut link = Link { conn, traffic, driver: tokio::spawn(drive(driver)), ended: false, home };
-    if let Some(name) = &settings.client_name {
-        name_client(&mut link.conn, name).await;
-    }
-    Ok(link)
-}
-
-/// Each poll of the connection is one turn: what arrived in one read leaves in one write per client.
-async fn drive(driver: impl Future<Output = ()>) {
-    let mut driver = std::pin::pin!(driver);
-    std::future::poll_fn(|cx| {
-        let _turn = Turn::enter();
-        driver.as_mut().poll(cx)
-    })
-    .await;
-}
-
-/// A stream that the library uses and gives back when its driver ends.
-struct Lent {
-    /// Always there until the drop.
-    stream: Option<Watched<Box<dyn Stream>>>,
-    home: Home,
-}
-
-impl Lent {
-    fn stream(&mut self) -> io::Result<Pin<&mut Watched<Box<dyn Stream>>>> {
-        self.stream.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
-    }
-}
-
-impl Drop for Lent {
-    fn drop(&mut self) {
-        *self.home.lock().unwrap_or_else(PoisonError::into_inner) = self.stream.take();
-    }
-}
-
-impl AsyncRead for Lent {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        self.stream()?.poll_read(cx, buffer)
-    }
-}
-
-impl AsyncWrite for Lent {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.stream()?.poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream()?.poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream()?.poll_shutdown(cx)
-    }
+    let made = MultiplexedConnection::new_with_config(login, stream, config).await;
+    Ok(made.map(|(conn, driver)| Link { conn, traffic, driver: Driver::start(driver), home, push: None }))
 }
 
 /// A name is for people who look at the server; a server that has no such command works all the same.
@@ -185,11 +161,9 @@ pub(crate) async fn name_client(conn: &mut MultiplexedConnection, name: &str) {
 pub(crate) fn refused(settings: &Settings, error: &RedisError) -> BackplaneError {
     use redis::{ErrorKind, ServerErrorKind};
     let place = place(&settings.host, settings.port);
-    if knows_no_hello(error) {
+    if is_unknown(error) {
         // Its words repeat what it was told, the password too.
-        let text = format!(
-            "Redis at {place} refuses the connection: it has no command HELLO; Redis 6 or newer is needed, with HELLO allowed"
-        );
+        let text = format!("Redis at {place} refuses the connection: it lacks a command of the login");
         return BackplaneError::new(BackplaneErrorKind::Refused, text);
     }
     let (kind, advice) = match error.kind() {
@@ -197,7 +171,6 @@ pub(crate) fn refused(settings: &Settings, error: &RedisError) -> BackplaneError
         ErrorKind::Server(ServerErrorKind::NoPerm) => {
             (BackplaneErrorKind::Refused, "check the rights of the user")
         }
-        ErrorKind::RESP3NotSupported => (BackplaneErrorKind::Refused, "Redis 6 or newer is needed"),
         ErrorKind::InvalidClientConfig => (BackplaneErrorKind::Config, "check the options"),
         _ if is_login_refusal(error) => (BackplaneErrorKind::Refused, "check the user and the password"),
         _ => return broken(&settings.host, settings.port, error),
@@ -206,14 +179,19 @@ pub(crate) fn refused(settings: &Settings, error: &RedisError) -> BackplaneError
     BackplaneError::new(kind, text)
 }
 
-/// Refusals that the library has no kind for.
+/// Refusals that the library has no kind for; of one that comes while it chooses the database, it keeps the words alone.
 fn is_login_refusal(error: &RedisError) -> bool {
     error.code().is_some_and(|code| matches!(code, "NOAUTH" | "WRONGPASS"))
+        || error.detail().is_some_and(|words| words.contains("Authentication required"))
 }
 
 /// The library knows one way in which servers say this; there are others.
-fn knows_no_hello(error: &RedisError) -> bool {
-    let words = error.to_string().to_ascii_uppercase();
+pub(crate) fn knows_no_hello(error: &RedisError) -> bool {
     error.kind() == redis::ErrorKind::RESP3NotSupported
-        || (words.contains("UNKNOWN COMMAND") && words.contains("HELLO"))
+        || error.code() == Some("NOPROTO")
+        || (is_unknown(error) && error.to_string().to_ascii_uppercase().contains("HELLO"))
+}
+
+fn is_unknown(error: &RedisError) -> bool {
+    error.to_string().to_ascii_uppercase().contains("UNKNOWN COMMAND")
 }

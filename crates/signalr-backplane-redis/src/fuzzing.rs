@@ -1,6 +1,7 @@
 //! Bodies of the fuzz targets in `fuzz/`, called by property tests too. Not for users: anything here may change.
 
-use crate::resp::reply;
+use crate::listener::read_all;
+use crate::resp::{REPLIES, reply};
 use crate::wire::{
     AckMessage, Channels, Codec, CompletionMessage, FleetMessage, GroupCommandMessage, Invocation,
 };
@@ -34,15 +35,18 @@ pub fn redis_messages(bytes: &[u8]) {
     }
 }
 
-/// What Redis answers: a reply is found where it ends, and not before all of it has come.
+/// What Redis answers: a reply is found where it ends, and not before all of it has come. What it sends to a connection that
+/// receives without RESP3 is the same however it is cut.
 ///
 /// # Panics
 /// It was not.
 pub fn redis_replies(bytes: &[u8]) {
     let mut rest = bytes;
-    while let Ok(Some((_, length))) = reply(rest) {
+    while let Ok(Some((_, length))) = reply(rest, REPLIES) {
         assert!((1..=rest.len()).contains(&length), "a reply of {length} of {} bytes", rest.len());
-        assert!(!matches!(reply(&rest[..length - 1]), Ok(Some(_))), "a reply without its end");
+        assert!(!matches!(reply(&rest[..length - 1], REPLIES), Ok(Some(_))), "a reply without its end");
         rest = &rest[length..];
     }
+    let halves = bytes.split_at(bytes.len() / 2);
+    assert_eq!(read_all(&[bytes]), read_all(&[halves.0, halves.1]), "read differently in two pieces");
 }

@@ -45,6 +45,9 @@
 //! | a wrong certificate, name or TLS version, and a certificate that the application rejects, are refused | `a_server_or_client_without_the_right_certificate_is_refused`, `the_versions_of_tls_are_those_that_were_asked_for`, `the_application_judges_certificates_after_the_usual_check` |
 //! | a wrong password and missing rights are errors that do not count as transient, and show no password | `a_wrong_password_is_refused_and_shown_to_nobody`, `no_password_is_logged`, `no_way_to_fail_shows_a_password`, `missing_rights_are_refused_until_they_are_granted` |
 //! | all of the contract also without the commands that restricted services lack; what is disabled is never sent | `tests/restricted.rs`, `what_the_command_map_disables_is_never_sent` |
+//! | all of the contract also on a server that has no `HELLO`, with or without a password or user, Sentinels too; also through its outages; what it speaks is found out each time | `tests/without_hello/mod.rs`, `a_server_may_lose_hello_and_get_it_back`, `a_killed_redis_without_hello_costs_what_was_counted_and_nothing_arrives_twice`, `a_killed_primary_is_replaced_where_nobody_knows_hello` |
+//! | servers that speak RESP2 and RESP3 to Redis are one fleet, for frames of any bytes | `both_protocols_carry_every_byte_in_one_fleet` |
+//! | `HELLO` is never sent where the command map or `protocol=resp2` forbids it | `hello_is_never_sent_where_it_is_forbidden` |
 //! | connections go over a Unix socket or an application's own streams if so configured, the pool's too | `a_unix_socket_is_a_way_to_redis`, `streams_come_from_the_applications_factory`, `the_pool_goes_the_same_way` |
 //! | keyed work is served by deadpool-redis where its manager can do it, sized and timed by the options | `the_pool_works_with_keys_on_the_same_redis`, `the_pool_is_sized_timed_and_named_by_the_options` |
 //! | in a Cluster its connections reach the keys of all nodes, also while a slot moves | `the_pool_reaches_the_keys_of_all_nodes`, `the_pool_follows_a_slot_that_moves` |
@@ -80,7 +83,7 @@
 //! Two per server process, for all hubs (in a Cluster the publisher has one per owner of slots): the subscriber carries
 //! nothing but subscriptions, the publisher everything else. What is published is written and answered in the publisher's
 //! own task, many messages per system call. Both are watched by their traffic and by a probe, dialled
-//! again without an end, and need RESP3 (Redis 6 or newer). [`RedisBackplane::pool`] is for an application's own work with keys.
+//! again without an end. [`RedisBackplane::pool`] is for an application's own work with keys.
 //! deadpool-redis makes and keeps its connections, wherever they are plain TCP or Unix sockets to a server that has `PING`
 //! and `UNWATCH`, by which it tests them (a user without the right to one of them gets a new connection each time); with
 //! Sentinel or several endpoints it is given the primary. Else the pool's connections are dialled as the backplane's own.
@@ -90,6 +93,12 @@
 //! TLS is rustls with *ring*, whatever else the process has installed; sessions are never resumed, so that certificates
 //! are judged each time. A refused login is tried again like everything else, because rights may be granted later.
 //!
+//! RESP3 is spoken (`HELLO 3`, Redis 6 or newer). A server that does not know `HELLO` or that protocol is dialled once more
+//! and spoken to in RESP2, by `AUTH` and `SUBSCRIBE` alone; each connection finds out for itself. Nothing is lost by that but
+//! one more dial each time, and with Sentinels one more connection to each, because those that receive cannot ask. Where it is
+//! known beforehand, `protocol=resp2` or a command map that disables `HELLO` saves the attempt. The answer of a server that does
+//! not know `HELLO` repeats what it was told, the password too, and is shown to nobody.
+//!
 //! With Sentinel or several endpoints both go to the server that says, by `ROLE`, that it is primary. All Sentinels are
 //! asked, and the one that knows of the newest failover is believed; all are listened to (`+switch-master`) and asked
 //! again every second. The publisher's server is asked for its role once per probe period, so that one that was demoted
@@ -98,7 +107,8 @@
 //! option `tieBreaker` is taken and written back, so that a connection string may be shared with .NET, and nothing reads or
 //! writes that key here.
 //!
-//! Commands that are sent: `HELLO`, `AUTH`, `SELECT`, `SUBSCRIBE`, `UNSUBSCRIBE`, `PUBLISH`; `PUBSUB NUMSUB` to see
+//! Commands that are sent: `HELLO`, `AUTH`, `SELECT`, `SUBSCRIBE`, `UNSUBSCRIBE`, `PUBLISH`; without `HELLO` and without a
+//! password one `PING`, unless it is disabled, which shows whether one is wanted; `PUBSUB NUMSUB` to see
 //! whether a client still has a server, and `CLIENT SETNAME` if a name was chosen, neither of them when the command map
 //! disables it; `ROLE` with Sentinel (if it may be asked) and with several endpoints (which cannot do without); to
 //! Sentinels `SENTINEL MASTER` and `SENTINEL GET-MASTER-ADDR-BY-NAME`; the pool sends `UNWATCH` and `PING` unless they are disabled. Channels of our own, which ASP.NET Core
@@ -158,8 +168,7 @@
 //!
 //! # What is not there yet
 //!
-//! RESP2 and renamed `SUBSCRIBE`. Options that ask for one of them are refused
-//! with an error that says so.
+//! Renamed `SUBSCRIBE` and `UNSUBSCRIBE`. Options that ask for them are refused with an error that says so.
 
 mod backoff;
 mod backplane;
@@ -167,6 +176,8 @@ mod breaker;
 mod buffer;
 mod cluster;
 mod dial;
+mod driver;
+mod duplex;
 mod engine;
 mod fan;
 #[doc(hidden)]
@@ -175,7 +186,9 @@ mod health;
 mod hub;
 mod inbox;
 mod lane;
+mod lent;
 mod life;
+mod listener;
 mod markers;
 mod member;
 mod meter;

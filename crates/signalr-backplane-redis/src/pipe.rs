@@ -4,37 +4,27 @@
 //! task switch and no future of its own; questions of others come through an [`Asker`]. The stream comes from `dial`,
 //! logged in; what an end means is the publisher's business.
 
+use crate::duplex::{CHUNKS, Duplex};
 use crate::options::Stream;
 use crate::parcel::Parcel;
-use crate::resp::{Publish, reply};
+use crate::resp::{Publish, REPLIES, reply};
 use crate::traffic::Traffic;
 use redis::aio::ConnectionLike;
 use redis::{Cmd, Pipeline, RedisFuture, RedisResult, Value};
 use std::collections::VecDeque;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use std::task::{Context, Poll, Waker};
 use tokio::sync::{mpsc, oneshot};
 
 /// Questions that may wait to be written.
 const QUESTIONS: usize = 256;
-/// What is read at once.
-const CHUNK: usize = 32 << 10;
-/// What a buffer keeps for the next time.
-const KEPT: usize = 256 << 10;
-/// Chunks that are read before others get their turn.
-const CHUNKS: usize = 8;
 
 pub(crate) struct Pipe {
     /// `None`: over.
-    stream: Option<Box<dyn Stream>>,
+    wire: Option<Duplex>,
     traffic: Arc<Traffic>,
     publish: Publish,
-    out: Vec<u8>,
-    written: usize,
-    received: Vec<u8>,
     owed: VecDeque<Owed>,
     unwritten: Vec<Parcel>,
     questions: mpsc::Receiver<Question>,
@@ -69,12 +59,9 @@ impl Pipe {
     pub(crate) fn new(stream: Box<dyn Stream>, traffic: Arc<Traffic>, publish: Publish) -> Self {
         let (asker, questions) = mpsc::channel(QUESTIONS);
         Self {
-            stream: Some(stream),
+            wire: Some(Duplex::new(stream)),
             traffic,
             publish,
-            out: Vec::new(),
-            written: 0,
-            received: Vec::new(),
             owed: VecDeque::new(),
             unwritten: Vec::new(),
             questions,
@@ -97,13 +84,15 @@ impl Pipe {
 
     /// Whether the connection has ended.
     pub(crate) fn is_over(&self) -> bool {
-        self.stream.is_none()
+        self.wire.is_none()
     }
 
     /// Queues messages; the next poll writes them.
     pub(crate) fn publish(&mut self, parcels: Vec<Parcel>) {
-        for parcel in &parcels {
-            self.publish.write(&mut self.out, parcel.channel.as_bytes(), &parcel.bytes);
+        if let Some(wire) = &mut self.wire {
+            for parcel in &parcels {
+                self.publish.write(wire.out(), parcel.channel.as_bytes(), &parcel.bytes);
+            }
         }
         if !parcels.is_empty() {
             self.owed.push_back(Owed::Parcels(parcels.into_iter()));
@@ -146,87 +135,51 @@ impl Pipe {
     }
 
     fn end(&mut self) {
-        let left = self.out.len() - self.written;
+        let left = self.wire.take().map_or(0, |wire| wire.unwritten());
         self.unwritten = take_back(&mut self.owed, &self.publish, left);
-        self.stream = None;
         self.questions.close();
         self.owed.retain(|owed| matches!(owed, Owed::Parcels(_)));
     }
 
     fn take_questions(&mut self, cx: &mut Context<'_>) {
+        let Some(wire) = &mut self.wire else { return };
         while let Poll::Ready(Some(Question { command, answer })) = self.questions.poll_recv(cx) {
-            self.out.extend_from_slice(&command);
+            wire.out().extend_from_slice(&command);
             self.owed.push_back(Owed::Answer(Asked { answer, length: command.len() }));
         }
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        let Some(stream) = &mut self.stream else { return Ok(()) };
-        while self.written < self.out.len() {
-            match Pin::new(&mut *stream).poll_write(cx, &self.out[self.written..]) {
-                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(written) => self.written += written?,
-                Poll::Pending => {
-                    // What is written is forgotten as soon as it is worth the move.
-                    if self.written > self.out.len() / 2 {
-                        self.out.drain(..self.written);
-                        self.written = 0;
-                    }
-                    return Ok(());
-                }
-            }
-        }
-        if self.written > 0 {
-            self.out.clear();
-            self.out.shrink_to(KEPT);
-            self.written = 0;
-        }
-        // TLS keeps bytes of its own.
-        match Pin::new(stream).poll_flush(cx) {
-            Poll::Ready(flushed) => flushed,
-            Poll::Pending => Ok(()),
-        }
+        self.wire.as_mut().map_or(Ok(()), |wire| wire.poll_write(cx))
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>, replies: &mut Replies) -> io::Result<()> {
+        let Some(wire) = &mut self.wire else { return Ok(()) };
         for _ in 0..CHUNKS {
-            match self.poll_chunk(cx) {
+            match wire.poll_chunk(cx) {
                 Poll::Pending => return Ok(()),
                 Poll::Ready(read) => read?,
             }
-            self.take_replies(replies)?;
+            take_replies(wire, &mut self.owed, replies)?;
         }
         // There may be more: others first.
         cx.waker().wake_by_ref();
         Ok(())
     }
+}
 
-    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut chunk = [const { std::mem::MaybeUninit::uninit() }; CHUNK];
-        let mut chunk = ReadBuf::uninit(&mut chunk);
-        let Some(stream) = &mut self.stream else { return Poll::Pending };
-        ready!(Pin::new(stream).poll_read(cx, &mut chunk))?;
-        if chunk.filled().is_empty() {
-            return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+fn take_replies(wire: &mut Duplex, owed: &mut VecDeque<Owed>, replies: &mut Replies) -> io::Result<()> {
+    let (received, mut at) = (wire.received(), 0);
+    while at < received.len() {
+        let next = reply(&received[at..], REPLIES).map_err(|_| io::ErrorKind::InvalidData)?;
+        let Some((value, length)) = next else { break };
+        at += length;
+        if let Some(value) = value {
+            settle(owed, value, replies)?;
         }
-        self.received.extend_from_slice(chunk.filled());
-        Poll::Ready(Ok(()))
     }
-
-    fn take_replies(&mut self, replies: &mut Replies) -> io::Result<()> {
-        let mut at = 0;
-        while at < self.received.len() {
-            let next = reply(&self.received[at..]).map_err(|_| io::ErrorKind::InvalidData)?;
-            let Some((value, length)) = next else { break };
-            at += length;
-            if let Some(value) = value {
-                settle(&mut self.owed, value, replies)?;
-            }
-        }
-        self.received.drain(..at);
-        self.received.shrink_to(KEPT);
-        Ok(())
-    }
+    wire.consume(at);
+    Ok(())
 }
 
 /// Takes out the messages that lie within the last `left` bytes, which were not written, as a whole.

@@ -1,15 +1,25 @@
-//! Redis' protocol (RESP2 and RESP3), as far as the publisher speaks it by hand.
+//! Redis' protocol (RESP2 and RESP3), as far as it is spoken by hand.
 //!
-//! Owns the bytes of `PUBLISH`, of which there may be millions per second, and finding the ends of replies. What a reply
-//! says is read by the `redis` crate; only numbers, the usual replies, are read here. Pure; nothing is allocated by what
+//! Owns the bytes of `PUBLISH`, of which there may be millions per second, and finding the ends of what a server sends. What
+//! that says is read by the `redis` crate; only numbers, the usual replies, are read here. Pure; nothing is allocated by what
 //! a peer says before it has sent it.
 
 use redis::Value;
 
-/// A reply may be this large; a table of the owners of all slots is far smaller.
-const LARGEST: usize = 16 << 20;
-/// Parts that one reply may have.
-const PARTS: usize = 1 << 20;
+/// How much may come at once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    bytes: usize,
+    /// Values, however they are nested.
+    parts: usize,
+}
+
+/// For replies: a table of the owners of all slots is far smaller.
+pub(crate) const REPLIES: Limits = Limits { bytes: 16 << 20, parts: 1 << 20 };
+/// For messages on a connection that receives: what Redis itself takes by default, and the words around it.
+pub(crate) const MESSAGES: Limits = Limits { bytes: (512 << 20) + (1 << 20), parts: 16 };
+/// A line may be this long; what may be longer has its size written before it.
+const LINE: usize = 64 << 10;
 
 /// The part of a `PUBLISH` that is the same for every message.
 #[derive(Debug, Clone)]
@@ -69,11 +79,11 @@ fn number(out: &mut Vec<u8>, mut number: usize) {
 
 /// Takes a reply off the front of what was received, if it is there as a whole: its value and its length. A message that
 /// is no reply, because the server sent it by itself, has no value.
-pub(crate) fn reply(received: &[u8]) -> Result<Option<(Option<Value>, usize)>, Malformed> {
+pub(crate) fn reply(received: &[u8], limits: Limits) -> Result<Option<(Option<Value>, usize)>, Malformed> {
     if let Some((value, length)) = counted(received) {
         return Ok(Some((Some(Value::Int(value)), length)));
     }
-    let Some(length) = length(received)? else { return Ok(None) };
+    let Some(length) = length(received, limits)? else { return Ok(None) };
     let value = match received.first() {
         Some(b'>') => None,
         _ => Some(redis::parse_redis_value(&received[..length]).map_err(|_| Malformed)?),
@@ -96,7 +106,7 @@ fn counted(received: &[u8]) -> Option<(i64, usize)> {
 }
 
 /// The length of the value at the front, however it is nested; `None` when it is not there as a whole.
-fn length(received: &[u8]) -> Result<Option<usize>, Malformed> {
+fn length(received: &[u8], limits: Limits) -> Result<Option<usize>, Malformed> {
     let (mut at, mut due, mut seen) = (0, 1, 0);
     while due > 0 {
         let Some(line) = line(&received[at..])? else { return Ok(None) };
@@ -106,18 +116,18 @@ fn length(received: &[u8]) -> Result<Option<usize>, Malformed> {
         match kind {
             b'+' | b'-' | b':' | b',' | b'#' | b'_' | b'(' => {}
             b'$' | b'=' | b'!' => {
-                if let Some(size) = size(rest, LARGEST)? {
+                if let Some(size) = size(rest, limits.bytes)? {
                     at += size + 2;
                 }
             }
-            b'*' | b'~' | b'>' => due += size(rest, PARTS)?.unwrap_or(0),
-            b'%' => due += 2 * size(rest, PARTS)?.unwrap_or(0),
+            b'*' | b'~' | b'>' => due += size(rest, limits.parts)?.unwrap_or(0),
+            b'%' => due += 2 * size(rest, limits.parts)?.unwrap_or(0),
             // What it is about follows.
-            b'|' => due += 2 * size(rest, PARTS)?.unwrap_or(0) + 1,
+            b'|' => due += 2 * size(rest, limits.parts)?.unwrap_or(0) + 1,
             _ => return Err(Malformed),
         }
         seen += 1;
-        if at > LARGEST || seen + due > PARTS {
+        if at > limits.bytes || seen + due > limits.parts {
             return Err(Malformed);
         }
         if at > received.len() {
@@ -129,9 +139,10 @@ fn length(received: &[u8]) -> Result<Option<usize>, Malformed> {
 
 /// A line without its end.
 fn line(received: &[u8]) -> Result<Option<&[u8]>, Malformed> {
-    match received.windows(2).position(|pair| pair == b"\r\n") {
-        Some(end) => Ok(Some(&received[..end])),
-        None if received.len() > LARGEST => Err(Malformed),
+    let start = &received[..received.len().min(LINE)];
+    match start.windows(2).position(|pair| pair == b"\r\n") {
+        Some(end) => Ok(Some(&start[..end])),
+        None if start.len() < received.len() => Err(Malformed),
         None => Ok(None),
     }
 }
@@ -150,7 +161,7 @@ mod tests {
     use super::*;
 
     fn whole(received: &[u8]) -> (Option<Value>, usize) {
-        reply(received).unwrap().unwrap()
+        reply(received, REPLIES).unwrap().unwrap()
     }
 
     #[test]
@@ -180,7 +191,7 @@ mod tests {
     fn what_is_cut_off_is_waited_for() {
         let text: &[u8] = b"*3\r\n$5\r\nhello\r\n:1\r\n*1\r\n-ERR no\r\n";
         for end in 0..text.len() {
-            assert_eq!(reply(&text[..end]), Ok(None), "{end}");
+            assert_eq!(reply(&text[..end], REPLIES), Ok(None), "{end}");
         }
         assert_eq!(whole(text).1, text.len());
     }
@@ -190,8 +201,11 @@ mod tests {
         for text in
             ["\r\n", "x\r\n", "*-2\r\n", "$99999999999\r\n", "*1048577\r\n", "*x\r\n", ":1x\r\n", "$\r\n"]
         {
-            assert_eq!(reply(text.as_bytes()), Err(Malformed), "{text:?}");
+            assert_eq!(reply(text.as_bytes(), REPLIES), Err(Malformed), "{text:?}");
         }
-        assert_eq!(reply(&b"*1\r\n".repeat(2 << 20)), Err(Malformed), "nested without an end");
+        assert_eq!(reply(&b"*1\r\n".repeat(2 << 20), REPLIES), Err(Malformed), "nested without an end");
+        assert_eq!(reply(&b"+x".repeat(LINE), REPLIES), Err(Malformed), "a line without an end");
+        assert_eq!(reply(b"*17\r\n", MESSAGES), Err(Malformed));
+        assert_eq!(reply(b"*3\r\n$999999999\r\n", MESSAGES), Err(Malformed));
     }
 }

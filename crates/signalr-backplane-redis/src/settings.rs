@@ -6,7 +6,7 @@
 use crate::options::{
     CommandMap, Endpoint, OutagePolicy, ReconnectRetryPolicy, RedisOptions, RespProtocol, Secret, Topology,
 };
-use crate::transport::Transport;
+use crate::transport::{Transport, place};
 use redis::{ProtocolVersion, RedisConnectionInfo};
 use signalr_core::{BackplaneError, BackplaneErrorKind};
 use std::fmt;
@@ -27,7 +27,10 @@ pub(crate) struct Settings {
     pub(crate) topology: Topology,
     /// All servers of the configuration; for Sentinel these are the Sentinels.
     pub(crate) endpoints: Vec<Address>,
+    /// With `HELLO`.
     pub(crate) login: RedisConnectionInfo,
+    /// Whether `HELLO` may be sent; else, and to servers that do not know it, [`login_without_hello`](Self::login_without_hello).
+    pub(crate) hello: bool,
     sentinel_login: RedisConnectionInfo,
     pub(crate) client_name: Option<String>,
     pub(crate) prefix: String,
@@ -57,6 +60,8 @@ pub(crate) struct Address {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Commands {
     pub(crate) publish: String,
+    /// Whether there is `AUTH`, by this name.
+    pub(crate) auth: bool,
     /// `None`: disabled, nobody can be counted.
     pub(crate) pubsub: Option<String>,
     pub(crate) ping: Option<String>,
@@ -86,6 +91,7 @@ impl Settings {
             topology: options.topology(),
             endpoints,
             login: login(options, &map)?,
+            hello: map.get("HELLO") == Some("HELLO") && options.protocol() != Some(RespProtocol::Resp2),
             sentinel_login: sentinel_login(options),
             client_name: named.map(str::to_owned),
             prefix: options.channel_prefix().unwrap_or_default().to_owned(),
@@ -112,6 +118,21 @@ impl Settings {
     /// The settings for Sentinels: other users, and no database.
     pub(crate) fn for_sentinels(&self) -> Self {
         Self { login: self.sentinel_login.clone(), ..self.clone() }
+    }
+
+    /// The login of a server that has no `HELLO`.
+    ///
+    /// # Errors
+    /// It would need a command that may not be sent.
+    pub(crate) fn login_without_hello(&self) -> Result<RedisConnectionInfo, BackplaneError> {
+        if self.login.password().is_some() && !self.commands.auth {
+            let text = format!(
+                "Redis at {} has no HELLO, and the command map disables or renames AUTH; allow one of them",
+                place(&self.host, self.port)
+            );
+            return Err(BackplaneError::new(BackplaneErrorKind::Config, text));
+        }
+        Ok(self.login.clone().set_protocol(ProtocolVersion::RESP2))
     }
 
     /// Whether joins, subscriptions and new connections are accepted while Redis is away.
@@ -170,8 +191,10 @@ fn with_user(
 }
 
 fn login(options: &RedisOptions, map: &CommandMap) -> Result<RedisConnectionInfo, BackplaneError> {
-    if map.get("HELLO") != Some("HELLO") || options.protocol() == Some(RespProtocol::Resp2) {
-        return Err(not_yet("RESP2", "allow HELLO and protocol=resp3"));
+    if options.default_database() != 0 && map.get("SELECT") != Some("SELECT") {
+        let text = "the command map disables or renames SELECT, without which the default database cannot be chosen; \
+                    allow it, or take database 0";
+        return Err(BackplaneError::new(BackplaneErrorKind::Config, text));
     }
     let login = plain_login().set_db(options.default_database().into());
     Ok(with_user(login, options.user(), options.password().map(Secret::expose)))
@@ -188,6 +211,7 @@ fn commands(map: &CommandMap) -> Result<Commands, BackplaneError> {
     let allowed = |command| map.get(command).map(str::to_owned);
     Ok(Commands {
         publish: publish.to_owned(),
+        auth: map.get("AUTH") == Some("AUTH"),
         pubsub: allowed("PUBSUB"),
         ping: allowed("PING"),
         unwatch: allowed("UNWATCH"),
@@ -238,7 +262,7 @@ mod tests {
 
     #[test]
     fn what_this_version_cannot_do_is_refused_with_a_way_out() {
-        for text in ["localhost,protocol=resp2", "localhost,$SUBSCRIBE=other"] {
+        for text in ["localhost,$UNSUBSCRIBE=other", "localhost,$SUBSCRIBE=other"] {
             let error = settings(text).expect_err(text);
             assert_eq!(error.kind(), BackplaneErrorKind::Config, "{text}");
             assert!(error.to_string().contains("is not supported by this version"), "{error}");

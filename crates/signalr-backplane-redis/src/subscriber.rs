@@ -5,9 +5,10 @@
 //! connection.
 
 use crate::backoff::Backoff;
-use crate::dial::{Link, Push};
+use crate::dial::Push;
 use crate::engine::Shared;
 use crate::health::Role;
+use crate::listener::{Ear, Listener};
 use crate::member::{Lost, Member, Received};
 use crate::publisher::{is_useless, lost, ticks};
 use crate::pulse::{Beat, Pulse};
@@ -15,7 +16,6 @@ use crate::registry::Receivers;
 use crate::settings::Address;
 use crate::traffic::Traffic;
 use bytes::Bytes;
-use redis::aio::MultiplexedConnection;
 use redis::{PushInfo, PushKind, Value};
 use signalr_core::{BackplaneError, BackplaneErrorKind};
 use std::sync::atomic::Ordering;
@@ -28,7 +28,7 @@ pub(crate) async fn supervise(shared: Arc<Shared>) {
     loop {
         let weak = Arc::downgrade(&shared);
         let error = match reach(&shared, Arc::new(move |push| receive(&weak, push))).await {
-            Ok((link, address)) => run(&shared, link, address.as_ref(), &mut backoff).await,
+            Ok((listener, address)) => run(&shared, listener, address.as_ref(), &mut backoff).await,
             Err(error) => error,
         };
         shared.registry.lost();
@@ -40,12 +40,15 @@ pub(crate) async fn supervise(shared: Arc<Shared>) {
 }
 
 /// The connection, and where it is if it may have to be left.
-async fn reach(shared: &Shared, push: Push) -> Result<(Link, Option<Address>), BackplaneError> {
-    if shared.settings.cluster.is_some() {
-        return Ok((shared.cluster.dial_subscriber(&shared.settings, push).await?, None));
-    }
-    let (link, address) = shared.route.connect(&shared.settings, Some(push)).await?;
-    Ok((link, Some(address)))
+async fn reach(shared: &Shared, push: Push) -> Result<(Listener, Option<Address>), BackplaneError> {
+    let (link, address) = if shared.settings.cluster.is_some() {
+        (shared.cluster.dial_subscriber(&shared.settings, push).await?, None)
+    } else {
+        let (link, address) = shared.route.connect(&shared.settings, Some(push)).await?;
+        (link, Some(address))
+    };
+    let listener = link.into_listener().await.ok_or_else(|| lost("the connection was closed"))?;
+    Ok((listener, address))
 }
 
 /// Ready when the primary is elsewhere; never in a Cluster, which has several.
@@ -59,26 +62,26 @@ async fn left(shared: &Shared, address: Option<&Address>) -> BackplaneError {
 /// Receives until the connection is over; says why. Nothing arrives on it afterwards.
 async fn run(
     shared: &Shared,
-    mut link: Link,
+    mut listener: Listener,
     address: Option<&Address>,
     backoff: &mut Backoff,
 ) -> BackplaneError {
     shared.registry.connected();
-    let (conn, traffic) = (link.conn(), link.traffic().clone());
+    let (ear, traffic) = (listener.ear(), listener.traffic().clone());
     let error = tokio::select! {
         biased;
-        () = link.ended() => lost("the connection was closed"),
-        error = follow(shared, conn.clone(), backoff) => error,
-        error = watch(shared, conn, &traffic) => error,
+        () = listener.ended() => lost("the connection was closed"),
+        error = follow(shared, ear.clone(), backoff) => error,
+        error = watch(shared, ear, &traffic) => error,
         error = left(shared, address) => error,
         () = shared.deaf.notified() => lost("Redis does not deliver to it; it leads to another server"),
     };
-    link.cut().await;
+    listener.cut().await;
     error
 }
 
 /// Brings what is wanted into force, now and whenever that changes.
-async fn follow(shared: &Shared, mut conn: MultiplexedConnection, backoff: &mut Backoff) -> BackplaneError {
+async fn follow(shared: &Shared, mut ear: Ear, backoff: &mut Backoff) -> BackplaneError {
     let mut complete = false;
     let mut hubs = 0;
     let since = Instant::now();
@@ -88,10 +91,10 @@ async fn follow(shared: &Shared, mut conn: MultiplexedConnection, backoff: &mut 
                 |channels: &[Arc<str>]| channels.iter().map(|name| name.to_string()).collect::<Vec<_>>();
             let mut asked = Ok(());
             if !batch.subscribe.is_empty() {
-                asked = conn.subscribe(names(&batch.subscribe)).await;
+                asked = ear.subscribe(names(&batch.subscribe)).await;
             }
             if !batch.unsubscribe.is_empty() && asked.is_ok() {
-                asked = conn.unsubscribe(names(&batch.unsubscribe)).await;
+                asked = ear.unsubscribe(names(&batch.unsubscribe)).await;
             }
             if let Err(error) = asked {
                 return refusal(&error);
@@ -113,7 +116,7 @@ async fn follow(shared: &Shared, mut conn: MultiplexedConnection, backoff: &mut 
         tokio::select! {
             () = shared.registry.changed() => {}
             () = shared.lane.fence_raised() => {
-                if let Err(error) = pass_fence(shared, &mut conn).await {
+                if let Err(error) = pass_fence(shared, &mut ear).await {
                     return refusal(&error);
                 }
             }
@@ -122,17 +125,17 @@ async fn follow(shared: &Shared, mut conn: MultiplexedConnection, backoff: &mut 
 }
 
 /// Asks for something and waits: whatever Redis had for this connection before has come when the answer has.
-async fn pass_fence(shared: &Shared, conn: &mut MultiplexedConnection) -> redis::RedisResult<()> {
+async fn pass_fence(shared: &Shared, ear: &mut Ear) -> redis::RedisResult<()> {
     let fence = shared.lane.fence();
     if let Some(channel) = shared.registry.probe() {
-        conn.subscribe(channel.to_string()).await?;
+        ear.subscribe(vec![channel.to_string()]).await?;
     }
     shared.lane.fence_passed(fence);
     Ok(())
 }
 
 /// Ready when the connection is dead although it was not closed.
-async fn watch(shared: &Shared, conn: MultiplexedConnection, traffic: &Traffic) -> BackplaneError {
+async fn watch(shared: &Shared, ear: Ear, traffic: &Traffic) -> BackplaneError {
     let mut steps = ticks();
     let mut pulse = Pulse::new(shared.settings.probe_period, shared.settings.probe_timeout);
     let mut asked: Option<tokio::task::JoinHandle<()>> = None;
@@ -147,10 +150,10 @@ async fn watch(shared: &Shared, conn: MultiplexedConnection, traffic: &Traffic) 
             Beat::Ask => {
                 // Asking again for what is in force changes nothing, and is allowed wherever this works at all.
                 if let Some(channel) = shared.registry.probe() {
-                    let mut conn = conn.clone();
+                    let mut ear = ear.clone();
                     asked = Some(tokio::spawn(async move {
                         // The bytes of the answer are what counts.
-                        let _ = conn.subscribe(channel.to_string()).await;
+                        let _ = ear.subscribe(vec![channel.to_string()]).await;
                     }));
                 }
             }
@@ -212,7 +215,8 @@ fn refusal(error: &redis::RedisError) -> BackplaneError {
     if is_useless(error) {
         return lost("the server is not ready, or the wrong one");
     }
-    if matches!(error.kind(), redis::ErrorKind::Server(_)) {
+    // What the library has no kind for is a server's answer too, as that there was no login.
+    if matches!(error.kind(), redis::ErrorKind::Server(_) | redis::ErrorKind::Extension) {
         let text = format!("Redis refuses a subscription: {error}; check the rights of the user");
         return BackplaneError::new(BackplaneErrorKind::Refused, text);
     }

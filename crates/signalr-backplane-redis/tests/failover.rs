@@ -121,7 +121,15 @@ fn has_listeners(server: &RedisServer) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_primary_is_replaced_by_the_one_that_sentinel_names() {
-    let mut trio = Trio::start().await;
+    kill_and_replace(Trio::start().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_primary_is_replaced_where_nobody_knows_hello() {
+    kill_and_replace(Trio::start_without_hello().await).await;
+}
+
+async fn kill_and_replace(mut trio: Trio) {
     let mut pair = Pair::join(trio.node().await, trio.node().await).await;
     let (node, mut events) = (trio.node().await, pair.a.backplane.events());
     pair.talk_while(passing(Duration::from_millis(1500))).await;

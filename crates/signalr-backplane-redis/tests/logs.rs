@@ -64,6 +64,15 @@ async fn no_password_is_logged() {
     let _wrong = connect("hocus-pocus").await;
     assert!(comes_true(PATIENCE, || written.text().contains("WRONGPASS")).await);
     Node::join(connect("open-sesame").await).await.reaches(BackplaneState::Up).await;
+    // Who does not know the login repeats it, with the password.
+    let older = RedisServer::without_hello(&["--requirepass", "open-sesame"]);
+    let connect = async |password: &str| {
+        let url = format!("redis://:{password}@127.0.0.1:{}", older.port());
+        RedisBackplane::connect(&url).await.unwrap()
+    };
+    let _wrong = connect("hocus-pocus").await;
+    assert!(comes_true(Duration::from_secs(20), || written.text().contains("authentication failed")).await);
+    Node::join(connect("open-sesame").await).await.reaches(BackplaneState::Up).await;
     let text = written.text();
     assert!(text.contains("connected to Redis"), "{text}");
     assert!(!text.contains("hocus") && !text.contains("sesame"), "{text}");

@@ -107,7 +107,15 @@ fn assert_losses_excused(outcomes: &Outcomes, first: u64, log: &[u64]) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_redis_costs_what_was_counted_and_nothing_arrives_twice() {
-    let mut fleet = RedisFleet::start();
+    kill_and_restart(RedisFleet::start()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_redis_without_hello_costs_what_was_counted_and_nothing_arrives_twice() {
+    kill_and_restart(RedisFleet::without_hello()).await;
+}
+
+async fn kill_and_restart(mut fleet: RedisFleet) {
     let (a, b, topic) = pair(&fleet).await;
     let mut events = a.backplane.events();
     let before = a.backplane.counters();
@@ -283,7 +291,16 @@ async fn a_deaf_server_serves_its_own_members_and_reports_the_gap() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_publisher_that_is_cut_alone_loses_only_what_is_unknown() {
-    let fleet = RedisFleet::start();
+    cut_publishers(RedisFleet::start()).await;
+}
+
+/// Its fences are passed by subscribing again, which RESP2 confirms too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_publisher_that_is_cut_alone_loses_only_what_is_unknown_without_hello() {
+    cut_publishers(RedisFleet::without_hello()).await;
+}
+
+async fn cut_publishers(fleet: RedisFleet) {
     let (a, b, topic) = pair(&fleet).await;
     let mut events = a.backplane.events();
     let before = a.backplane.counters();
@@ -439,7 +456,15 @@ fn most_waiting(server: &RedisServer) -> u64 {
 /// Acceptance scenario 5.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_subscriber_that_is_cut_while_it_subscribes_gets_everything_back() {
-    let fleet = RedisFleet::start();
+    cut_while_it_subscribes(RedisFleet::start()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subscriber_that_is_cut_while_it_subscribes_gets_everything_back_without_hello() {
+    cut_while_it_subscribes(RedisFleet::without_hello()).await;
+}
+
+async fn cut_while_it_subscribes(fleet: RedisFleet) {
     let a = Node::join(fleet.node().await).await;
     let topics: Vec<Topic> = (0..10_000).map(|number| Topic::group(&format!("group {number}"))).collect();
     assert_eq!(a.hub.subscribe(&topics).await, Ok(Subscribed::InForce));

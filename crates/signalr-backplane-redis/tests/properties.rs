@@ -16,6 +16,19 @@ const CHANNELS: [&[u8]; 6] = [
     b"H:connection:c",
 ];
 
+const RECEIVED: [&str; 10] = [
+    "*3\r\n",
+    "$7\r\nmessage\r\n",
+    "*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$2\r\n\r\n\r\n",
+    "*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n",
+    "*3\r\n$11\r\nunsubscribe\r\n$1\r\na\r\n:0\r\n",
+    "-ERR no\r\n",
+    "$1\r\na\r\n",
+    ":1\r\n",
+    "$-1\r\n",
+    "\r",
+];
+
 fn invocation() -> impl Strategy<Value = Invocation> {
     let texts = prop::collection::vec(".{0,40}", 0..40);
     let payloads = prop::collection::vec((".{0,12}", prop::collection::vec(any::<u8>(), 0..400)), 0..4);
@@ -89,6 +102,11 @@ proptest! {
     #[test]
     fn replies_end_where_they_end(bytes in prop::collection::vec(prop::sample::select(b"$*:+-%>|_12\r\nx".to_vec()), 0..60)) {
         fuzzing::redis_replies(&bytes);
+    }
+
+    #[test]
+    fn what_is_received_is_the_same_in_pieces(words in prop::collection::vec(prop::sample::select(RECEIVED.to_vec()), 0..24)) {
+        fuzzing::redis_replies(words.concat().as_bytes());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail loudly")]
 
 mod support;
+mod without_hello;
 
 use signalr_backplane_redis::options::{CommandMap, RedisVersion};
 use signalr_backplane_redis::{RedisBackplane, RedisEvent, RedisOptions, Role};

@@ -161,7 +161,8 @@ impl RedisOptionsBuilder {
         self
     }
 
-    /// The protocol to speak. Default: RESP3 where the server has it.
+    /// The protocol to speak. Default: RESP3. A server that has no `HELLO`, by which RESP3 is chosen, is spoken to in RESP2
+    /// whatever this says; with `Resp2`, or a command map that disables `HELLO`, that command is never sent.
     pub fn protocol(mut self, protocol: RespProtocol) -> Self {
         self.library.protocol = Some(protocol);
         self

@@ -95,13 +95,14 @@ impl RedisPool {
     /// a Cluster, where there are several.
     ///
     /// With Sentinel or several endpoints it leads to the server that is primary now, and is closed soon after that has
-    /// changed: ask for it again then.
+    /// changed: ask for it again then. Also soon after the server was found to have no `HELLO` any more. A new pool is asked
+    /// for one connection first, to learn whether it has.
     ///
     /// # Errors
     /// The primary is not known and cannot be found.
     pub async fn deadpool(&self) -> Result<Option<deadpool_redis::Pool>, BackplaneError> {
         match &*self.served {
-            Served::Server(Server::Standard(pool)) => pool.current().await.map(|(_, pool)| Some(pool)),
+            Served::Server(Server::Standard(pool)) => pool.current().await.map(Some),
             Served::Server(Server::Dialled(_)) | Served::Cluster(_) => Ok(None),
         }
     }

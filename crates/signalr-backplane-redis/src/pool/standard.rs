@@ -1,24 +1,43 @@
 //! Pooled connections of deadpool-redis, to whichever server is primary.
 //!
-//! Owns one pool of deadpool-redis at a time, for one address, and its replacement when the primary has moved; which
-//! server that is, the route knows. Its manager dials TCP and Unix sockets by itself, with our login and time-outs, and
-//! tests a connection with `UNWATCH` and `PING` before it is used again.
+//! Owns one pool of deadpool-redis at a time, for one address and one login, and its replacement when the primary has moved
+//! or turns out to have no `HELLO`; which server is primary, the route knows. Its manager dials TCP and Unix sockets by
+//! itself, with our login and time-outs, and tests a connection with `UNWATCH` and `PING` before it is used again.
 
 use super::failed;
-use crate::dial::{name_client, refused};
+use crate::dial::{knows_no_hello, name_client, refused};
 use crate::options::Topology;
 use crate::route::Route;
 use crate::settings::{Address, Settings};
 use deadpool_redis::{Hook, HookError, Manager, Pool, PoolError, Runtime, Status};
-use redis::{AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisResult};
+use redis::{
+    AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo,
+    RedisResult,
+};
 use signalr_core::BackplaneError;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub(super) struct Standard {
     settings: Arc<Settings>,
     route: Arc<Route>,
-    current: Mutex<Option<(Address, Pool)>>,
+    state: Mutex<State>,
 }
+
+#[derive(Default)]
+struct State {
+    current: Option<Current>,
+    /// The server that was last found to have no `HELLO`.
+    silent: Option<Address>,
+}
+
+struct Current {
+    address: Address,
+    hello: bool,
+    pool: Pool,
+}
+
+/// How often a pool may be replaced while one connection is asked of it.
+const REPLACEMENTS: usize = 3;
 
 impl Standard {
     /// Whether deadpool-redis' manager reaches this server, and its test of connections is allowed.
@@ -29,48 +48,64 @@ impl Standard {
     }
 
     pub(super) fn new(settings: Settings, route: Arc<Route>) -> Self {
-        Self { settings: Arc::new(settings), route, current: Mutex::default() }
+        Self { settings: Arc::new(settings), route, state: Mutex::default() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<(Address, Pool)>> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing in here panics between two states.
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A connection, and where it leads.
     pub(super) async fn get(&self) -> Result<(deadpool_redis::Connection, Address), BackplaneError> {
-        let (mut address, pool) = self.current().await?;
-        let mut got = pool.get().await;
-        // Replaced in between.
-        if matches!(got, Err(PoolError::Closed)) {
-            let (newer, pool) = self.current().await?;
-            (address, got) = (newer, pool.get().await);
+        for _ in 0..REPLACEMENTS {
+            let (address, hello, pool) = self.choose().await?;
+            match pool.get().await {
+                Ok(conn) => return Ok((conn, address)),
+                // Replaced in between.
+                Err(PoolError::Closed) => {}
+                Err(PoolError::Backend(error)) if hello && knows_no_hello(&error) => {
+                    self.lock().silent = Some(address);
+                }
+                Err(error) => return Err(self.explain(&address, error)),
+            }
         }
-        match got {
-            Ok(conn) => Ok((conn, address)),
-            Err(error) => Err(self.explain(&address, error)),
-        }
+        Err(failed("the primary has moved again and again"))
     }
 
     /// The pool for the server that is primary now.
-    pub(super) async fn current(&self) -> Result<(Address, Pool), BackplaneError> {
+    pub(super) async fn current(&self) -> Result<Pool, BackplaneError> {
+        let (_, hello, pool) = self.choose().await?;
+        if !hello || pool.status().size > 0 {
+            return Ok(pool);
+        }
+        // Nobody else would find out that there is no HELLO; that there is no server, whoever uses the pool will.
+        let _ = self.get().await;
+        Ok(self.choose().await?.2)
+    }
+
+    /// The pool for the server that is primary now, where that is, and whether its login begins with `HELLO`.
+    async fn choose(&self) -> Result<(Address, bool, Pool), BackplaneError> {
         let address = self.address().await?;
-        let mut current = self.lock();
-        if let Some((known, pool)) = &*current {
-            if *known == address {
-                return Ok((address, pool.clone()));
+        let mut state = self.lock();
+        let hello = self.settings.hello && state.silent.as_ref() != Some(&address);
+        if let Some(current) = &state.current {
+            if current.address == address && current.hello == hello {
+                return Ok((address, hello, current.pool.clone()));
             }
             // Connections to the old server end as soon as they are given back.
-            pool.close();
+            current.pool.close();
         }
-        let pool = self.build(&address).map_err(failed)?;
-        *current = Some((address.clone(), pool.clone()));
-        Ok((address, pool))
+        let settings = self.settings.at(&address.host, address.port);
+        let login = if hello { settings.login } else { settings.login_without_hello()? };
+        let pool = self.build(&address, login).map_err(failed)?;
+        state.current = Some(Current { address: address.clone(), hello, pool: pool.clone() });
+        Ok((address, hello, pool))
     }
 
     pub(super) fn status(&self) -> Status {
         let none = Status { max_size: self.settings.pool_size, size: 0, available: 0, waiting: 0 };
-        self.lock().as_ref().map_or(none, |(_, pool)| pool.status())
+        self.lock().current.as_ref().map_or(none, |current| current.pool.status())
     }
 
     async fn address(&self) -> Result<Address, BackplaneError> {
@@ -87,12 +122,16 @@ impl Standard {
         }
     }
 
-    fn build(&self, address: &Address) -> Result<Pool, Box<dyn std::error::Error>> {
+    fn build(
+        &self,
+        address: &Address,
+        login: RedisConnectionInfo,
+    ) -> Result<Pool, Box<dyn std::error::Error>> {
         let settings = &self.settings;
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(settings.connect_timeout))
             .set_response_timeout(Some(settings.request_timeout));
-        let manager = Manager::new_with_config(info(settings, address)?, config)?;
+        let manager = Manager::new_with_config(info(settings, address, login)?, config)?;
         Ok(Pool::builder(manager)
             .max_size(settings.pool_size)
             .runtime(Runtime::Tokio1)
@@ -130,11 +169,11 @@ impl Standard {
 }
 
 /// Port 0 stands for a Unix socket, with its path as the host.
-fn info(settings: &Settings, address: &Address) -> RedisResult<ConnectionInfo> {
+fn info(settings: &Settings, address: &Address, login: RedisConnectionInfo) -> RedisResult<ConnectionInfo> {
     let place = match address.port {
         0 => ConnectionAddr::Unix(address.host.clone().into()),
         port => ConnectionAddr::Tcp(address.host.clone(), port),
     };
-    let info = place.into_connection_info()?.set_redis_settings(settings.login.clone());
+    let info = place.into_connection_info()?.set_redis_settings(login);
     Ok(info.set_tcp_settings(settings.transport.tcp()))
 }

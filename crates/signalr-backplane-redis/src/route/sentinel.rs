@@ -8,6 +8,7 @@ use super::gather::gather;
 use super::{Candidates, Known, Resolver, unavailable, worst};
 use crate::backoff::Backoff;
 use crate::dial::{Link, Push, dial};
+use crate::listener::Listener;
 use crate::settings::{Address, Settings};
 use async_trait::async_trait;
 use futures_util::future::join_all;
@@ -45,8 +46,12 @@ impl Sentinels {
     }
 
     async fn ask_one(&self, sentinel: &Address) -> Result<Option<Answer>, BackplaneError> {
-        let link = dial(&self.settings.at(&sentinel.host, sentinel.port), None).await?;
+        let link = self.dial(sentinel, None).await?;
         question(&mut link.conn(), &self.service, sentinel).await
+    }
+
+    async fn dial(&self, sentinel: &Address, push: Option<Push>) -> Result<Link, BackplaneError> {
+        dial(&self.settings.at(&sentinel.host, sentinel.port), push).await
     }
 
     /// Listens to one Sentinel, for ever.
@@ -62,10 +67,10 @@ impl Sentinels {
                     }
                 })
             };
-            let error = match dial(&self.settings.at(&sentinel.host, sentinel.port), Some(ear)).await {
-                Ok(link) => {
+            let error = match self.reach(sentinel, ear).await {
+                Ok((listener, questions)) => {
                     backoff.reset();
-                    self.listen(link, sentinel, &told, known).await
+                    self.listen(listener, questions.as_ref(), sentinel, &told, known).await
                 }
                 Err(error) => error,
             };
@@ -74,29 +79,47 @@ impl Sentinels {
         }
     }
 
-    /// Listens until the connection is over; says why.
+    /// A connection that receives and, where that cannot be asked anything else, one for questions.
+    async fn reach(&self, sentinel: &Address, ear: Push) -> Result<(Listener, Option<Link>), BackplaneError> {
+        let link = self.dial(sentinel, Some(ear)).await?;
+        let listener = link.into_listener().await.ok_or_else(|| silent(sentinel))?;
+        let questions = match listener.conn() {
+            Some(_) => None,
+            None => Some(self.dial(sentinel, None).await?),
+        };
+        Ok((listener, questions))
+    }
+
+    /// Listens until a connection is over; says why.
     async fn listen(
         &self,
-        mut link: Link,
+        mut listener: Listener,
+        questions: Option<&Link>,
         sentinel: &Address,
         told: &Notify,
         known: &watch::Sender<Known>,
     ) -> BackplaneError {
-        let mut conn = link.conn();
-        match tokio::time::timeout(ANSWER, conn.subscribe(SWITCH)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return refused(sentinel, &error),
-            Err(_) => return silent(sentinel),
-        }
+        let asked = questions.map(Link::conn).or_else(|| listener.conn());
+        let Some(mut conn) = asked else { return silent(sentinel) };
+        let mut ear = listener.ear();
         let mut news = false;
+        let mut listens = false;
         loop {
+            // Where questions take another way, asking again for what is in force shows whether this one still works.
+            if !listens || questions.is_some() {
+                match tokio::time::timeout(ANSWER, ear.subscribe(vec![SWITCH.to_owned()])).await {
+                    Ok(Ok(())) => listens = true,
+                    Ok(Err(error)) => return refused(sentinel, &error),
+                    Err(_) => return silent(sentinel),
+                }
+            }
             match question(&mut conn, &self.service, sentinel).await {
                 Ok(Some(answer)) => learn(known, answer, news),
                 Ok(None) => {}
                 Err(error) => return error,
             }
             tokio::select! {
-                () = link.ended() => return silent(sentinel),
+                () = listener.ended() => return silent(sentinel),
                 () = told.notified() => news = true,
                 () = tokio::time::sleep(LOOK) => news = false,
             }

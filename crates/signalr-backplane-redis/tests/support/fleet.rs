@@ -13,6 +13,11 @@ impl RedisFleet {
         Self(RedisServer::start())
     }
 
+    /// The Redis knows no `HELLO`, so that RESP2 is spoken.
+    pub fn without_hello() -> Self {
+        Self(RedisServer::without_hello(&[]))
+    }
+
     pub async fn node(&self) -> RedisBackplane {
         Self::node_at(&self.0.url()).await
     }

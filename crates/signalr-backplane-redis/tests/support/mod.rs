@@ -42,6 +42,17 @@ impl RedisServer {
         panic!("redis-server did not start on any of 20 ports");
     }
 
+    /// As one older than Redis 6, or behind a proxy that knows no RESP3. `arguments` are settings besides.
+    pub fn without_hello(arguments: &[&str]) -> Self {
+        let own = ["--rename-command", "HELLO", ""];
+        Self::start_with(own.iter().chain(arguments).map(|word| (*word).to_owned()).collect())
+    }
+
+    /// What it is started with from now on.
+    pub fn rearrange(&mut self, arguments: &[&str]) {
+        self.arguments = arguments.iter().map(|word| (*word).to_owned()).collect();
+    }
+
     /// One attempt; `None` when a port was taken meanwhile.
     pub fn try_start(arguments: &[String]) -> Option<Self> {
         let port = free_port();

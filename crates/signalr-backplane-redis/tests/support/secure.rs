@@ -102,9 +102,18 @@ impl TlsServer {
 /// Gives a user the rights that the crate's manual names, for channels with this prefix, and takes those of everybody
 /// else.
 pub fn restrict(server: &RedisServer, user: &str, password: &str, prefix: &str) {
+    restrict_to("+hello", server, user, password, prefix);
+}
+
+/// The same on a server that has no `HELLO`.
+pub fn restrict_without_hello(server: &RedisServer, user: &str, password: &str, prefix: &str) {
+    restrict_to("", server, user, password, prefix);
+}
+
+fn restrict_to(hello: &str, server: &RedisServer, user: &str, password: &str, prefix: &str) {
     let rules = format!(
         "ACL SETUSER {user} reset on >{password} resetchannels &{prefix}* \
-         -@all +hello +auth +publish +subscribe +unsubscribe +pubsub|numsub"
+         -@all {hello} +auth +publish +subscribe +unsubscribe +pubsub|numsub"
     );
     assert_eq!(server.ask(&rules), "+OK");
 }

@@ -31,18 +31,31 @@ pub struct Trio {
 impl Trio {
     /// Three Sentinels and the primary alone: enough where nothing fails.
     pub fn without_replica() -> Self {
-        let primary = RedisServer::start();
+        Self::around(RedisServer::start(), "")
+    }
+
+    /// `words` are lines of the Sentinels' configuration.
+    fn around(primary: RedisServer, words: &str) -> Self {
         let directory =
             std::env::temp_dir().join(format!("sentinels-{}-{}", std::process::id(), primary.port()));
         std::fs::create_dir_all(&directory).expect("a directory");
-        let sentinels = (0..3).map(|_| Sentinel::start(&directory, primary.port())).collect();
+        let sentinels = (0..3).map(|_| Sentinel::start(&directory, primary.port(), words)).collect();
         Self { primary, replica: None, sentinels, directory }
     }
 
     /// Ready for a failover: the replica is in sync, and all know each other.
     pub async fn start() -> Self {
-        let mut trio = Self::without_replica();
-        let replica = RedisServer::start();
+        Self::without_replica().with_replica(RedisServer::start()).await
+    }
+
+    /// The same, and nobody knows `HELLO`, neither the Sentinels nor the servers.
+    pub async fn start_without_hello() -> Self {
+        let trio = Self::around(RedisServer::without_hello(&[]), "rename-command HELLO \"\"\n");
+        trio.with_replica(RedisServer::without_hello(&[])).await
+    }
+
+    async fn with_replica(self, replica: RedisServer) -> Self {
+        let mut trio = self;
         replica.follows(&trio.primary).await;
         trio.replica = Some(replica);
         let complete = |sentinel: &Sentinel| {
@@ -101,12 +114,12 @@ impl RedisServer {
 }
 
 impl Sentinel {
-    fn start(directory: &std::path::Path, primary: u16) -> Self {
+    fn start(directory: &std::path::Path, primary: u16, words: &str) -> Self {
         for _ in 0..20 {
             let port = free_port();
             let file = directory.join(format!("{port}.conf"));
             let config = format!(
-                "port {port}\nbind 127.0.0.1\ndir {}\nsentinel monitor {SERVICE} 127.0.0.1 {primary} 2\n\
+                "{words}port {port}\nbind 127.0.0.1\ndir {}\nsentinel monitor {SERVICE} 127.0.0.1 {primary} 2\n\
                  sentinel down-after-milliseconds {SERVICE} 2000\nsentinel failover-timeout {SERVICE} 6000\n",
                 directory.display()
             );
