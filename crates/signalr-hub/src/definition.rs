@@ -11,6 +11,7 @@ use crate::options::HubOptions;
 use crate::policy::PolicyRef;
 use crate::reply::Reply;
 use crate::stream::StreamSink;
+use crate::trace::Beginning;
 use futures_util::FutureExt;
 use serde::Serialize;
 use signalr_protocol::{Arguments, BindError, ProtocolError};
@@ -60,24 +61,33 @@ pub(crate) struct Call<'a> {
     pub(crate) method: &'a Arc<Method>,
     /// Where the streams go that the method takes.
     pub(crate) streams: &'a mut OpenedStreams,
+    /// The span that begins when the arguments are bound, unless it has begun already.
+    pub(crate) span: Option<Beginning<'a>>,
 }
 
 impl Call<'_> {
     fn bind<A: HubArguments>(&mut self) -> Result<A, CallFault> {
         let arguments = A::bind(self.arguments, self.streams)?;
-        match self.deferred.take() {
-            Some(error) => Err(CallFault::Protocol(error)),
-            None => Ok(arguments),
-        }
+        self.begin()?;
+        Ok(arguments)
     }
 
     /// As [`Self::bind`], for filters.
     pub(crate) fn bind_any(&mut self) -> Result<Box<dyn BoundArguments>, CallFault> {
         let arguments = (self.method.bind)(self.arguments, self.streams)?;
-        match self.deferred.take() {
-            Some(error) => Err(CallFault::Protocol(error)),
-            None => Ok(arguments),
+        self.begin()?;
+        Ok(arguments)
+    }
+
+    /// The arguments are bound: unless the parser had put something off, the call begins.
+    fn begin(&mut self) -> Result<(), CallFault> {
+        if let Some(error) = self.deferred.take() {
+            return Err(CallFault::Protocol(error));
         }
+        if let Some(span) = self.span.take() {
+            span.begin(&self.method.name);
+        }
+        Ok(())
     }
 
     /// The context of this call. Calls that take streams hold no slot.

@@ -3,22 +3,33 @@
 //! Owns names, fields and how a failure is recorded. There are no arguments, results or error texts in a span. Where a
 //! span begins and ends is decided in `connection`; what becomes of it, by whoever subscribes.
 
-use signalr_protocol::{Headers, Invocation};
-use tracing::{Level, Span, field};
+use signalr_protocol::Headers;
+use tracing::span::EnteredSpan;
+use tracing::{Span, field};
 
 /// The reference's name of the operation, so that what looks for it there finds it here.
 const CALL: &str = "Microsoft.AspNetCore.SignalR.Server.InvocationIn";
 /// How long a `tracestate` may be; longer ones are left out.
 const MAX_STATE: usize = 512;
 
-/// Whether anybody wants the span of a call.
-pub(crate) fn is_wanted() -> bool {
-    tracing::span_enabled!(Level::INFO)
+/// The span of a plain call, which begins when its arguments have turned out to be of use: a call that cannot be bound
+/// has none.
+pub(crate) struct Beginning<'a> {
+    pub(crate) hub: &'a str,
+    pub(crate) headers: &'a Headers<'a>,
+    /// The span, from then on.
+    pub(crate) entered: &'a mut Option<EnteredSpan>,
+}
+
+impl Beginning<'_> {
+    pub(crate) fn begin(self, method: &str) {
+        *self.entered = Some(call(self.hub, method, self.headers).entered());
+    }
 }
 
 /// A call's span, disabled when nobody wants it. It begins a trace of its own, or goes on with the one that the client
 /// named in the message's headers (fields `traceparent`, `tracestate`), and follows from what runs now.
-pub(crate) fn call(hub: &str, method: &str, invocation: &Invocation<'_>) -> Span {
+pub(crate) fn call(hub: &str, method: &str, headers: &Headers<'_>) -> Span {
     let span = tracing::info_span!(
         parent: None,
         "Microsoft.AspNetCore.SignalR.Server.InvocationIn",
@@ -34,37 +45,35 @@ pub(crate) fn call(hub: &str, method: &str, invocation: &Invocation<'_>) -> Span
     );
     if !span.is_disabled() {
         span.follows_from(Span::current().id());
-        record_headers(&span, &invocation.headers);
+        record_headers(&span, headers);
     }
     span
 }
 
+/// The span of one of a hub's events. Names of spans are constants.
+macro_rules! event {
+    ($event:literal, $hub:expr) => {
+        tracing::info_span!(
+            concat!("Microsoft.AspNetCore.SignalR.Server.", $event),
+            otel.name = %format_args!(concat!("{}/", $event, "Async"), $hub),
+            otel.kind = "internal",
+            rpc.method = concat!($event, "Async"),
+            rpc.system = "signalr",
+            rpc.service = $hub,
+            otel.status_code = field::Empty,
+            "error.type" = field::Empty,
+        )
+    };
+}
+
 /// The span of a hub's connect event: a child of what runs now.
 pub(crate) fn connected(hub: &str) -> Span {
-    tracing::info_span!(
-        "Microsoft.AspNetCore.SignalR.Server.OnConnected",
-        otel.name = %format_args!("{hub}/OnConnectedAsync"),
-        otel.kind = "internal",
-        rpc.method = "OnConnectedAsync",
-        rpc.system = "signalr",
-        rpc.service = hub,
-        otel.status_code = field::Empty,
-        "error.type" = field::Empty,
-    )
+    event!("OnConnected", hub)
 }
 
 /// The span of a hub's disconnect event: a child of what runs now.
 pub(crate) fn disconnected(hub: &str) -> Span {
-    tracing::info_span!(
-        "Microsoft.AspNetCore.SignalR.Server.OnDisconnected",
-        otel.name = %format_args!("{hub}/OnDisconnectedAsync"),
-        otel.kind = "internal",
-        rpc.method = "OnDisconnectedAsync",
-        rpc.system = "signalr",
-        rpc.service = hub,
-        otel.status_code = field::Empty,
-        "error.type" = field::Empty,
-    )
+    event!("OnDisconnected", hub)
 }
 
 /// The span of the call that runs now; a disabled one outside of calls, or inside a span of the application.

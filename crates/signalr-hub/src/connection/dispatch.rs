@@ -14,13 +14,15 @@ use crate::error::HubError;
 use crate::filter::{self, HubCall};
 use crate::reply::{Reply, fail_call, refuse};
 use crate::stream::StreamSink;
-use crate::trace;
+use crate::trace::{self, Beginning};
 use signalr_core::{Completed, RawResult};
 use signalr_protocol::{BindError, Invocation, Message, Payload, Protocol};
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Context as TaskContext;
+use tracing::Span;
+use tracing::span::EnteredSpan;
 
 /// What a message did.
 enum Step {
@@ -196,18 +198,9 @@ fn plain(
     if method.streams == 0 && calls.is_full(&endpoint.options) {
         return Step::Blocked;
     }
-    // A call that cannot be bound has no span: that must show before there is one.
-    if trace::is_wanted() {
-        if let Err(error) = (method.check)(invocation.arguments) {
-            return call_fault(calls, id, &method.name, error.into());
-        }
-        if let Some(error) = &invocation.deferred {
-            return Step::End(Ending::protocol(error));
-        }
-    }
-    let span = trace::call(endpoint.manager.name(), &method.name, &invocation);
     let context = calls.context().clone();
     let mut streams = OpenedStreams::new(endpoint.options.stream_buffer_capacity);
+    let mut entered = None;
     let call = Call {
         context: &context,
         arguments: invocation.arguments,
@@ -215,10 +208,15 @@ fn plain(
         id,
         method,
         streams: &mut streams,
+        span: Some(Beginning {
+            hub: endpoint.manager.name(),
+            headers: &invocation.headers,
+            entered: &mut entered,
+        }),
     };
-    let done = span.in_scope(|| {
-        if endpoint.options.filters.is_empty() { run(call) } else { filtered(endpoint, call).map(Some) }
-    });
+    let done =
+        if endpoint.options.filters.is_empty() { run(call) } else { filtered(endpoint, call).map(Some) };
+    let span = entered.map_or_else(Span::none, EnteredSpan::exit);
     match done {
         Ok(None) => {
             streams.into_uploads().iter().for_each(|upload| upload.end(None));
@@ -255,20 +253,16 @@ fn streaming(
     if let Some(step) = wrong_streams(calls, &invocation, method, &spelled) {
         return step;
     }
-    let id = invocation.invocation_id.as_deref();
-    if let Err(error) = (method.check)(invocation.arguments) {
-        return call_fault(calls, id, &spelled, error.into());
+    if let Some(step) = unbound(calls, &invocation, method, &spelled) {
+        return step;
     }
-    if let Some(error) = invocation.deferred {
-        return Step::End(Ending::protocol(&error));
-    }
-    let Some(id) = id else { return Step::Done };
+    let Some(id) = invocation.invocation_id.as_deref() else { return Step::Done };
     let context = calls.context().clone();
     let Some(cancel) = calls.open_stream(id) else {
         refuse(&context, id, &format!("Invocation ID '{id}' is already in use."));
         return Step::Done;
     };
-    let span = trace::call(endpoint.manager.name(), &method.name, &invocation);
+    let span = trace::call(endpoint.manager.name(), &method.name, &invocation.headers);
     let reply = span.in_scope(|| Reply::new(context.clone(), Some(id), method.clone()));
     let sink = StreamSink::new(reply, cancel);
     let mut streams = OpenedStreams::new(endpoint.options.stream_buffer_capacity);
@@ -279,6 +273,7 @@ fn streaming(
         id: Some(id),
         method,
         streams: &mut streams,
+        span: None,
     };
     let done = span.in_scope(|| {
         if endpoint.options.filters.is_empty() {
@@ -334,19 +329,25 @@ fn unknown_method(calls: &Calls, invocation: &Invocation<'_>) -> Step {
     binding_failure(calls, invocation.invocation_id.as_deref(), &invocation.target, &error)
 }
 
+/// Why a call's arguments cannot be used: binding failures come before all other checks, then what the parser put off
+/// (B-7.3).
+fn unbound(calls: &Calls, invocation: &Invocation<'_>, method: &Method, spelled: &str) -> Option<Step> {
+    match (method.check)(invocation.arguments) {
+        Err(error) => Some(call_fault(calls, invocation.invocation_id.as_deref(), spelled, error.into())),
+        Ok(()) => invocation.deferred.as_ref().map(|error| Step::End(Ending::protocol(error))),
+    }
+}
+
 /// A call that one of the method's policies does not allow. Binding failures come first, all other checks later
 /// (B-7.3).
 fn unauthorized(calls: &Calls, invocation: &Invocation<'_>, method: &Method, spelled: &str) -> Option<Step> {
     if method.policies.is_empty() {
         return None;
     }
+    if let Some(step) = unbound(calls, invocation, method, spelled) {
+        return Some(step);
+    }
     let id = invocation.invocation_id.as_deref();
-    if let Err(error) = (method.check)(invocation.arguments) {
-        return Some(call_fault(calls, id, spelled, error.into()));
-    }
-    if let Some(error) = &invocation.deferred {
-        return Some(Step::End(Ending::protocol(error)));
-    }
     let context = calls.context();
     let refused = match catch_unwind(AssertUnwindSafe(|| context.is_allowed(method))) {
         Ok(true) => return None,
@@ -376,14 +377,10 @@ fn wrong_mode(
     spelled: &str,
     text: &str,
 ) -> Step {
-    let id = invocation.invocation_id.as_deref();
-    if let Err(error) = (method.check)(invocation.arguments) {
-        return call_fault(calls, id, spelled, error.into());
+    if let Some(step) = unbound(calls, &invocation, method, spelled) {
+        return step;
     }
-    if let Some(error) = &invocation.deferred {
-        return Step::End(Ending::protocol(error));
-    }
-    if let Some(id) = id {
+    if let Some(id) = invocation.invocation_id.as_deref() {
         refuse(calls.context(), id, text);
     }
     Step::Done
@@ -395,13 +392,10 @@ fn wrong_streams(calls: &Calls, invocation: &Invocation<'_>, method: &Method, sp
     if sent == expected {
         return None;
     }
+    if let Some(step) = unbound(calls, invocation, method, spelled) {
+        return Some(step);
+    }
     let id = invocation.invocation_id.as_deref();
-    if let Err(error) = (method.check)(invocation.arguments) {
-        return Some(call_fault(calls, id, spelled, error.into()));
-    }
-    if let Some(error) = &invocation.deferred {
-        return Some(Step::End(Ending::protocol(error)));
-    }
     let error = HubError::new(format!("Client sent {sent} stream(s), Hub method expects {expected}."));
     let text = format!("An unexpected error occurred invoking '{spelled}' on the server.");
     fail_call(calls.context(), id, &method.name, &text, &error);
