@@ -85,7 +85,7 @@ impl Member {
     /// Takes a message from Redis and delivers it, behind all that came before.
     pub(crate) fn receive(&self, channel: &[u8], bytes: &Bytes) -> Result<Received, Lost> {
         let (topic, message) = self.codec.decode(channel, bytes).map_err(Lost::Malformed)?;
-        if topic == arrivals() {
+        if topic == arrivals() && message == arrival() {
             return Ok(Received::Arrival);
         }
         self.inbox.push(topic, message).map_err(|Overflow| Lost::Overflow)?;
@@ -147,5 +147,38 @@ impl Drop for Publishing {
         if self.0.outstanding.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.0.flushed.notify_waiters();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Channels, FleetMessage};
+    use std::sync::Mutex;
+
+    #[derive(Default)]
+    struct Log(Mutex<Vec<BackplaneMessage>>);
+
+    impl BackplaneSink for Log {
+        fn deliver(&self, _: &Topic, message: BackplaneMessage) {
+            self.0.lock().unwrap().push(message);
+        }
+    }
+
+    #[test]
+    fn an_arrival_is_told_from_what_a_later_version_may_say_there() {
+        let log = Arc::<Log>::default();
+        let member = Member::new("node".into(), Codec::new(Channels::new("", "H")), log.clone()).unwrap();
+        let receive = |version, body: &'static [u8]| {
+            let bytes = FleetMessage { version, body: Bytes::from_static(body) }.write();
+            member.receive(b"H:internal:fleet:arrival", &bytes.into())
+        };
+        assert!(matches!(receive(1, b""), Ok(Received::Arrival)));
+        assert!(log.0.lock().unwrap().is_empty());
+        // The manager leaves out what it does not know.
+        assert!(matches!(receive(2, b"more"), Ok(Received::Message)));
+        assert_eq!(log.0.lock().unwrap().len(), 1);
+        let garbage = Bytes::from_static(b"\xc1");
+        assert!(matches!(member.receive(b"H:internal:fleet:arrival", &garbage), Err(Lost::Malformed(_))));
     }
 }

@@ -6,8 +6,8 @@ mod support;
 
 use signalr_backplane_redis::{OutagePolicy, RedisBackplane, RedisEvent, RedisOptions};
 use signalr_core::{
-    BackplaneErrorKind, BackplaneMessage, BackplaneState, GroupAction, GroupCommand, Outcome, Subscribed,
-    Topic,
+    Backplane, BackplaneErrorKind, BackplaneMessage, BackplaneState, GroupAction, GroupCommand, HubJoin,
+    Outcome, Subscribed, Topic,
 };
 use std::time::Duration;
 use support::fleet::RedisFleet;
@@ -36,7 +36,10 @@ async fn fail_tells_the_caller_and_delivers_nothing() {
     assert_eq!(refused.kind(), BackplaneErrorKind::Unavailable);
     let late = [Topic::user("late")];
     assert!(node.hub.subscribe(&late).await.is_err_and(|error| error.is_transient()));
+    let join = HubJoin::new("Late.Hub", node.log.clone());
+    assert!(node.backplane.join(join).await.is_err_and(|error| error.is_transient()));
     assert_eq!(node.log.len(), 0);
+    assert_eq!(node.backplane.counters().refused, 1);
     server.restart();
     node.reaches(BackplaneState::Up).await;
     // The wish stayed on record although it was refused.

@@ -87,3 +87,52 @@ async fn obey(manager: &HubLifetimeManager, command: GroupCommand) {
         drop(hub.publish(&Topic::Ack(command.node), BackplaneMessage::Ack { id: command.id }));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manager::ManagerOptions;
+    use bytes::Bytes;
+    use signalr_protocol::Protocol;
+
+    /// A later version, or somebody else, may send anything: nothing of it has an effect, and what follows is dealt with.
+    #[tokio::test]
+    async fn what_is_not_known_here_changes_nothing() {
+        let manager = HubLifetimeManager::new("Hub", ManagerOptions::default());
+        let sink = Sink::start(&manager);
+        let answer = manager.acks.open(7);
+        let fleet =
+            BackplaneMessage::Fleet { kind: "news".into(), version: 9, body: Bytes::from_static(b"x") };
+        sink.deliver(&Topic::Fleet("news".into()), fleet);
+        for bytes in [&b""[..], b"no frame", b"{\"type\":6}\x1e", b"{}\x1e", b"nonsense\x1e"] {
+            let message = Bytes::from_static(bytes);
+            let completion = BackplaneMessage::Completion { protocol: Protocol::Json, message };
+            sink.deliver(&Topic::Return("node".into()), completion);
+        }
+        sink.deliver(&Topic::Ack("node".into()), BackplaneMessage::Ack { id: 8 });
+        let unheard = InvocationMessage { invocation_id: Some("q".into()), ..InvocationMessage::default() };
+        sink.deliver(&Topic::connection("nobody"), BackplaneMessage::Invocation(unheard));
+        sink.deliver(&Topic::Ack("node".into()), BackplaneMessage::Ack { id: 7 });
+        assert_eq!(answer.answer().await, Some(()));
+    }
+
+    /// The worker never runs here: what finds no room is left out, and nobody waits.
+    #[tokio::test]
+    async fn group_commands_beyond_the_queue_are_dropped() {
+        let manager = HubLifetimeManager::new("Hub", ManagerOptions::default());
+        let (commands, mut queue) = mpsc::channel(QUEUE);
+        let sink = Sink { manager: Arc::downgrade(&manager), commands };
+        for id in 0..QUEUE as i32 + 5 {
+            let (node, group, connection) = ("n".into(), "g".into(), "c".into());
+            let command = GroupCommand { id, node, action: GroupAction::Add, group, connection };
+            sink.deliver(&Topic::Groups, BackplaneMessage::GroupCommand(command));
+        }
+        drop(sink);
+        let mut taken = 0;
+        while let Some(command) = queue.recv().await {
+            assert_eq!(command.id, taken);
+            taken += 1;
+        }
+        assert_eq!(taken as usize, QUEUE);
+    }
+}
