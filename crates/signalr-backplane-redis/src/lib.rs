@@ -20,6 +20,9 @@
 //! | promise | test |
 //! | --- | --- |
 //! | every rule of the contract of [`Backplane`](signalr_core::Backplane), FIFO per sender and topic and one order per topic for all servers among them | `tests/conformance_redis.rs` |
+//! | `Ordered`: local members get a send from Redis as all others do; `LocalFirst`: at once, and the origin tag keeps the echo from them; a connection of this server is reached without Redis; every message is written in all protocols of the fleet | unit tests of `signalr_core`'s `manager::send`, `local_first_delivers_one_copy` and `all_clients_see_one_order` of the conformance suite |
+//! | group changes and questions for clients of other servers: answered, or failed at once when nobody has the client (any more), without the right to count by their deadline; never kept | `grouping_an_unknown_connection_fails_soon`, `asking_an_unknown_connection_fails_soon` and `a_disconnect_fails_the_question` of the conformance suite, unit tests of `manager::wait`, `commands_acks_and_answers_are_never_kept`, `a_server_is_killed_with_questions_pending` |
+//! | what changes is told: events, metrics, log lines | `every_transition_is_an_event_a_log_line_and_a_metric` |
 //! | the wire format is the reference's, byte for byte | `tests/vectors_redis_protocol.rs` |
 //! | the format is written down, every example in it is true, and it is enough to write a program that sends | `tests/format_document.rs`, `integration-tests/js/cluster/emitter.test.mjs` |
 //! | servers of ours and of ASP.NET Core are one fleet: targets, groups, client results, prefix, compression | `integration-tests/tests/dotnet_redis.rs`, `integration-tests/js/cluster/mixed.test.mjs` (on every kind of Redis by `cargo xtask cluster --all`) |

@@ -5,14 +5,14 @@
 mod support;
 
 use metrics::{
-    Counter, CounterFn, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, SharedString, Unit,
+    Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, SharedString, Unit,
 };
-use signalr_backplane_redis::{RedisBackplane, RedisEvent, RedisOptions};
-use signalr_core::{BackplaneState, Topic};
+use signalr_backplane_redis::{RedisBackplane, RedisEvent, RedisOptions, Role};
+use signalr_core::{Backplane, BackplaneState, HubJoin, Outcome, Topic};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use support::secure::restrict;
-use support::sink::Node;
+use support::sink::{Node, numbered};
 use support::{RedisServer, comes_true};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -150,6 +150,16 @@ impl HistogramFn for Recording {
     }
 }
 
+impl GaugeFn for Recording {
+    fn increment(&self, _: f64) {}
+
+    fn decrement(&self, _: f64) {}
+
+    fn set(&self, value: f64) {
+        self.1.0.lock().unwrap().push((self.0.clone(), value as u64));
+    }
+}
+
 impl metrics::Recorder for Recorded {
     fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
 
@@ -161,8 +171,8 @@ impl metrics::Recorder for Recorded {
         Counter::from_arc(Arc::new(Recording(name(key), self.clone())))
     }
 
-    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
-        Gauge::noop()
+    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::from_arc(Arc::new(Recording(name(key), self.clone())))
     }
 
     fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
@@ -176,6 +186,18 @@ fn name(key: &Key) -> String {
     format!("{} {}", key.name(), labels.join(",")).trim_end().to_owned()
 }
 
+/// The metrics of this process, everything from now on.
+fn recorded() -> Recorded {
+    static RECORDED: OnceLock<Recorded> = OnceLock::new();
+    RECORDED
+        .get_or_init(|| {
+            let recorded = Recorded::default();
+            metrics::set_global_recorder(recorded.clone()).unwrap();
+            recorded
+        })
+        .clone()
+}
+
 impl Recorded {
     fn of(&self, name: &str) -> Vec<u64> {
         let all = self.0.lock().unwrap();
@@ -185,8 +207,7 @@ impl Recorded {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_published_is_measured_by_hub_as_in_the_guide() {
-    let recorded = Recorded::default();
-    metrics::set_global_recorder(recorded.clone()).unwrap();
+    let recorded = recorded();
     let server = RedisServer::start();
     let node = Node::join(RedisBackplane::connect(&server.url()).await.unwrap()).await;
     node.reaches(BackplaneState::Up).await;
@@ -202,4 +223,82 @@ async fn what_is_published_is_measured_by_hub_as_in_the_guide() {
     assert!(comes_true(PATIENCE, || node.log.len() == 2).await);
     assert!(recorded.of("signalr.redis.published").iter().sum::<u64>() >= 2);
     assert!(recorded.of("signalr.redis.received").iter().sum::<u64>() >= 2);
+}
+
+/// An outage from its beginning to its end: whatever changes is an event, a log line and a metric.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_transition_is_an_event_a_log_line_and_a_metric() {
+    let (written, recorded) = (log(), recorded());
+    let mut server = RedisServer::start();
+    let node = Node::join(RedisBackplane::connect(&server.url()).await.unwrap()).await;
+    node.reaches(BackplaneState::Up).await;
+    let hub = node.backplane.join(HubJoin::new("Other.Hub", node.log.clone())).await.unwrap();
+    assert!(hub.publish(&Topic::All, numbered(1)).await.is_ok());
+    let probed = || !recorded.of("signalr.redis.round_trip_seconds").is_empty();
+    assert!(comes_true(PATIENCE, probed).await);
+    let mut events = node.backplane.events();
+    server.kill();
+    let mut seen = Vec::new();
+    let mut until = async |wanted: fn(&RedisEvent) -> bool| {
+        while !seen.last().is_some_and(wanted) {
+            let next = tokio::time::timeout(PATIENCE, events.next()).await;
+            seen.push(next.expect("an event").expect("the backplane lives"));
+        }
+    };
+    until(|event| *event == RedisEvent::BreakerOpened).await;
+    assert_eq!(hub.publish(&Topic::All, numbered(2)).await, Ok(Outcome::Buffered));
+    let kept = || recorded.of("signalr.redis.queue_bytes queue=kept").iter().any(|bytes| *bytes > 0);
+    assert!(comes_true(PATIENCE, kept).await);
+    server.restart();
+    until(|event| matches!(event, RedisEvent::Restored { replayed: 1, dropped: 0, unknown: 0 })).await;
+    node.reaches(BackplaneState::Up).await;
+    for event in [
+        RedisEvent::Connected(Role::Publisher),
+        RedisEvent::Connected(Role::Subscriber),
+        RedisEvent::SubscriberReplaced,
+        RedisEvent::BreakerHalfOpen,
+        RedisEvent::BreakerClosed,
+    ] {
+        assert!(seen.contains(&event), "{event:?} is missing: {seen:?}");
+    }
+    for role in [Role::Publisher, Role::Subscriber] {
+        let failed = |event: &RedisEvent| matches!(event, RedisEvent::Failed(which, _) if *which == role);
+        assert!(seen.iter().any(failed), "{role:?} did not fail: {seen:?}");
+    }
+    for metric in [
+        "state_changes state=up",
+        "state_changes state=down",
+        "connections role=publisher",
+        "connections role=subscriber",
+        "connection_failures role=publisher",
+        "connection_failures role=subscriber",
+        "breaker_transitions state=open",
+        "breaker_transitions state=half_open",
+        "breaker_transitions state=closed",
+        "gaps",
+        "outages",
+        "published",
+        "buffered",
+        "replayed",
+        "received",
+        "queue_bytes queue=publish",
+        "queue_bytes queue=in_flight",
+        "queue_bytes queue=deliver",
+        "probe_age_seconds",
+        "resubscribe_seconds",
+        "fan_out_seconds",
+    ] {
+        assert!(!recorded.of(&format!("signalr.redis.{metric}")).is_empty(), "{metric} was never told");
+    }
+    let text = written.text();
+    for line in [
+        "the Redis backplane",
+        "connected to Redis",
+        "no connection to Redis; trying again",
+        "the circuit breaker of the Redis publisher",
+        "the Redis subscriber was replaced",
+        "Redis is back",
+    ] {
+        assert!(text.contains(line), "{line} was not logged");
+    }
 }

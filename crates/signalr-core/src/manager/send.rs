@@ -285,3 +285,155 @@ fn deliver(message: &mut OutgoingMessage<'_>, connection: &Arc<Connection>) {
         connection.request_close(CloseReason::ProtocolUnavailable);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backplane::{
+        Backplane, BackplaneError, BackplaneState, Events, HubJoin, Subscribed, Subscribing, Ticket,
+        TicketSender,
+    };
+    use crate::connect_info::{ConnectInfo, TransportKind};
+    use crate::connection::ConnectionOptions;
+    use crate::framing::Unframed;
+    use crate::manager::ManagerOptions;
+    use async_trait::async_trait;
+    use signalr_protocol::Protocol;
+    use std::sync::Mutex;
+    use std::task::{Context, Waker};
+
+    /// Notes what is published, and never says what became of it.
+    #[derive(Clone, Default)]
+    struct Silent(Arc<Mutex<Vec<(Topic, InvocationMessage, TicketSender)>>>);
+
+    #[async_trait]
+    impl Backplane for Silent {
+        async fn join(&self, _: HubJoin) -> Result<Arc<dyn BackplaneHub>, BackplaneError> {
+            Ok(Arc::new(self.clone()))
+        }
+    }
+
+    #[async_trait]
+    impl BackplaneHub for Silent {
+        fn node(&self) -> &str {
+            "here"
+        }
+
+        fn publish(&self, topic: &Topic, message: BackplaneMessage) -> Ticket {
+            let BackplaneMessage::Invocation(message) = message else { panic!("{message:?}") };
+            let (sender, ticket) = Ticket::later();
+            self.0.lock().unwrap().push((topic.clone(), message, sender));
+            ticket
+        }
+
+        fn subscribe(&self, _: &[Topic]) -> Subscribing<'_> {
+            Box::pin(std::future::ready(Ok(Subscribed::InForce)))
+        }
+
+        fn unsubscribe(&self, _: &[Topic]) {}
+
+        async fn receivers(&self, _: &Topic) -> Option<u64> {
+            None
+        }
+
+        fn state(&self) -> Events {
+            Events::new(BackplaneState::Up).1
+        }
+
+        async fn leave(&self) {}
+    }
+
+    struct World {
+        manager: Arc<HubLifetimeManager>,
+        backplane: Silent,
+        member: Arc<Connection>,
+    }
+
+    impl World {
+        /// One JSON client, of the group "g" and the user "u".
+        async fn new(order: DeliveryOrder) -> Self {
+            let manager = HubLifetimeManager::new("Hub", ManagerOptions { order, ..Default::default() });
+            let backplane = Silent::default();
+            manager.join(&backplane).await.unwrap();
+            let options = Arc::new(ConnectionOptions::default());
+            let info = ConnectInfo::new(TransportKind::InMemory);
+            let member = Connection::new("local".into(), info, &Unframed, options, None);
+            member.set_protocol(Protocol::Json);
+            member.set_user_id("u");
+            manager.connect(&member).await.unwrap();
+            manager.add_to_group(member.id(), "g").await.unwrap();
+            Self { manager, backplane, member }
+        }
+
+        /// What one look at a send does: whether it is over, whether the client has it, what was published.
+        fn send(&self, target: Target) -> (bool, bool, Vec<(Topic, InvocationMessage)>) {
+            let before = self.member.queued_bytes();
+            let mut sending = std::pin::pin!(self.manager.send(&target, "Text", &("x",)));
+            let sent = sending.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
+            let published = std::mem::take(&mut *self.backplane.0.lock().unwrap());
+            let published = published.into_iter().map(|(topic, message, _)| (topic, message)).collect();
+            (sent, self.member.queued_bytes() > before, published)
+        }
+    }
+
+    fn targets() -> [(Target, Topic); 4] {
+        [
+            (Target::All, Topic::All),
+            (Target::Group("g".into()), Topic::group("g")),
+            (Target::User("u".into()), Topic::user("u")),
+            (Target::GroupExcept("g".into(), vec!["nobody".into()]), Topic::group("g")),
+        ]
+    }
+
+    #[tokio::test]
+    async fn ordered_leaves_local_members_to_the_backplane_and_tags_nothing() {
+        let world = World::new(DeliveryOrder::Ordered).await;
+        for (target, topic) in targets() {
+            let (sent, here, published) = world.send(target.clone());
+            assert!(!sent && !here, "{target:?}");
+            assert_eq!((published.len(), &published[0].0), (1, &topic));
+            assert_eq!(published[0].1.origin, None);
+            let written: Vec<_> = published[0].1.payloads.iter().map(|(protocol, _)| protocol).collect();
+            let offered: Vec<_> =
+                world.manager.options.protocols.iter().map(|offered| offered.kind()).collect();
+            assert_eq!(written, offered, "whatever is spoken here");
+        }
+    }
+
+    #[tokio::test]
+    async fn local_first_serves_local_members_at_once_and_tags_what_it_publishes() {
+        let world = World::new(DeliveryOrder::LocalFirst).await;
+        for (target, topic) in targets() {
+            let (sent, here, published) = world.send(target.clone());
+            assert!(!sent && here, "{target:?}");
+            assert_eq!((published.len(), &published[0].0), (1, &topic));
+            assert_eq!(published[0].1.origin.as_deref(), Some("here"));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_local_connection_is_reached_without_the_backplane() {
+        for order in [DeliveryOrder::Ordered, DeliveryOrder::LocalFirst] {
+            let world = World::new(order).await;
+            let (sent, here, published) = world.send(Target::Connection("local".into()));
+            assert!(sent && here && published.is_empty());
+            let (sent, here, published) =
+                world.send(Target::Connections(vec!["far".into(), "local".into(), "farther".into()]));
+            assert!(!sent && here);
+            let topics: Vec<_> = published.iter().map(|(topic, _)| topic.clone()).collect();
+            assert_eq!(topics, [Topic::connection("far"), Topic::connection("farther")], "both at once");
+            assert!(published.iter().all(|(_, message)| message.origin.is_none()));
+        }
+    }
+
+    #[tokio::test]
+    async fn names_that_are_empty_are_left_out_of_lists_only() {
+        let world = World::new(DeliveryOrder::Ordered).await;
+        let topics = |target| world.send(target).2.into_iter().map(|(topic, _)| topic).collect::<Vec<_>>();
+        let names = || vec!["a".into(), "".into(), "a".into()];
+        assert_eq!(topics(Target::Groups(names())), [Topic::group("a"), Topic::group("a")]);
+        assert_eq!(topics(Target::Users(names())), [Topic::user("a"), Topic::user("a")]);
+        assert_eq!(topics(Target::Group("".into())), [Topic::group("")]);
+        assert_eq!(topics(Target::User("".into())), [Topic::user("")]);
+    }
+}
