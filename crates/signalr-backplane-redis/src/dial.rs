@@ -195,3 +195,36 @@ pub(crate) fn knows_no_hello(error: &RedisError) -> bool {
 fn is_unknown(error: &RedisError) -> bool {
     error.to_string().to_ascii_uppercase().contains("UNKNOWN COMMAND")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> RedisError {
+        let Value::ServerError(error) = redis::parse_redis_value(text.as_bytes()).unwrap() else {
+            panic!("{text} is no error");
+        };
+        error.into()
+    }
+
+    #[test]
+    fn servers_say_in_several_ways_that_they_know_no_hello() {
+        for text in [
+            "-ERR unknown command `HELLO`, with args beginning with: `3`, `AUTH`, `default`, `hush`, \r\n",
+            "-ERR unknown command 'HELLO', with args beginning with: '3' \r\n",
+            "-ERR unknown command 'hello'\r\n",
+            "-NOPROTO unsupported protocol version\r\n",
+        ] {
+            assert!(knows_no_hello(&error(text)), "{text}");
+        }
+        for text in [
+            "-WRONGPASS invalid username-password pair or user is disabled.\r\n",
+            "-NOAUTH HELLO must be called with the client already authenticated\r\n",
+            "-ERR unknown command 'AUTH', with args beginning with: 'default' \r\n",
+            "-LOADING Redis is loading the dataset in memory\r\n",
+            "-ERR max number of clients reached\r\n",
+        ] {
+            assert!(!knows_no_hello(&error(text)), "{text}");
+        }
+    }
+}

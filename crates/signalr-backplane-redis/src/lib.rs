@@ -48,7 +48,7 @@
 //! | a wrong certificate, name or TLS version, and a certificate that the application rejects, are refused | `a_server_or_client_without_the_right_certificate_is_refused`, `the_versions_of_tls_are_those_that_were_asked_for`, `the_application_judges_certificates_after_the_usual_check` |
 //! | a wrong password and missing rights are errors that do not count as transient, and show no password | `a_wrong_password_is_refused_and_shown_to_nobody`, `no_password_is_logged`, `no_way_to_fail_shows_a_password`, `missing_rights_are_refused_until_they_are_granted` |
 //! | all of the contract also without the commands that restricted services lack; what is disabled is never sent | `tests/restricted.rs`, `what_the_command_map_disables_is_never_sent` |
-//! | all of the contract also on a server that has no `HELLO`, with or without a password or user, Sentinels too; also through its outages; what it speaks is found out each time | `tests/without_hello/mod.rs`, `a_server_may_lose_hello_and_get_it_back`, `a_killed_redis_without_hello_costs_what_was_counted_and_nothing_arrives_twice`, `a_killed_primary_is_replaced_where_nobody_knows_hello` |
+//! | all of the contract also on a server that has no `HELLO`, with or without a password or user, Sentinels and Clusters too; also through its outages; what it speaks is found out each time | `tests/without_hello/mod.rs`, `a_server_may_lose_hello_and_get_it_back`, `a_killed_redis_without_hello_costs_what_was_counted_and_nothing_arrives_twice`, `a_frozen_redis_without_hello_is_noticed_and_costs_what_was_counted`, `a_killed_primary_is_replaced_where_nobody_knows_hello`, `a_cluster_without_hello_serves_messages_and_keys` |
 //! | servers that speak RESP2 and RESP3 to Redis are one fleet, for frames of any bytes | `both_protocols_carry_every_byte_in_one_fleet` |
 //! | `HELLO` is never sent where the command map or `protocol=resp2` forbids it | `hello_is_never_sent_where_it_is_forbidden` |
 //! | connections go over a Unix socket or an application's own streams if so configured, the pool's too | `a_unix_socket_is_a_way_to_redis`, `streams_come_from_the_applications_factory`, `the_pool_goes_the_same_way` |
@@ -99,7 +99,8 @@
 //! RESP3 is spoken (`HELLO 3`, Redis 6 or newer). A server that does not know `HELLO` or that protocol is dialled once more
 //! and spoken to in RESP2, by `AUTH` and `SUBSCRIBE` alone; each connection finds out for itself. Nothing is lost by that but
 //! one more dial each time, and with Sentinels one more connection to each, because those that receive cannot ask. Where it is
-//! known beforehand, `protocol=resp2` or a command map that disables `HELLO` saves the attempt. The answer of a server that does
+//! known beforehand, `protocol=resp2` or a command map that disables `HELLO` saves the attempt, and is needed where a
+//! server closes the connection instead of saying so. The answer of a server that does
 //! not know `HELLO` repeats what it was told, the password too, and is shown to nobody.
 //!
 //! With Sentinel or several endpoints both go to the server that says, by `ROLE`, that it is primary. All Sentinels are

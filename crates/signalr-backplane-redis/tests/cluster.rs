@@ -257,6 +257,24 @@ async fn the_pool_reaches_the_keys_of_all_nodes() {
     }
 }
 
+/// Messages by every node, the count of listeners and keys, where RESP2 is all that is spoken.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_without_hello_serves_messages_and_keys() {
+    let cluster = RedisCluster::start_with(&["--rename-command", "HELLO", ""]).await;
+    cluster.wait_until_keys_are_served().await;
+    let (a, b) = (node(&cluster).await, node(&cluster).await);
+    for owner in 0..3 {
+        let (topic, _) = group_of(&cluster, owner);
+        for node in [&a, &b] {
+            assert_eq!(node.subscribe(&topic).await, Subscribed::InForce);
+        }
+        assert_eq!(a.hub.receivers(&topic).await, Some(2));
+        let mut next = 10 * owner as u64;
+        settle([&a, &b], &topic, &mut next).await;
+    }
+    check_all_keys(&cluster, &a.backplane.pool()).await;
+}
+
 async fn check_all_keys(cluster: &RedisCluster, pool: &RedisPool) {
     let mut anywhere = pool.get().await.unwrap();
     for owner in 0..3 {

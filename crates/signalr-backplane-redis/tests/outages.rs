@@ -154,7 +154,15 @@ async fn kill_and_restart(mut fleet: RedisFleet) {
 /// Acceptance scenario 2.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_frozen_redis_is_noticed_and_costs_what_was_counted() {
-    let fleet = RedisFleet::start();
+    freeze_and_thaw(RedisFleet::start()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frozen_redis_without_hello_is_noticed_and_costs_what_was_counted() {
+    freeze_and_thaw(RedisFleet::without_hello()).await;
+}
+
+async fn freeze_and_thaw(fleet: RedisFleet) {
     let (a, b, topic) = pair(&fleet).await;
     let before = a.backplane.counters();
     let mut next = 0;

@@ -29,8 +29,13 @@ pub struct ClusterNode {
 
 impl RedisCluster {
     pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// With settings of its own for each node, as they stand on the command line.
+    pub async fn start_with(settings: &[&str]) -> Self {
         for _ in 0..20 {
-            if let Some(cluster) = Self::try_start() {
+            if let Some(cluster) = Self::try_start(settings) {
                 cluster.wait_until_connected().await;
                 return cluster;
             }
@@ -38,7 +43,7 @@ impl RedisCluster {
         panic!("no three nodes of a Redis Cluster started on any of 20 sets of ports");
     }
 
-    fn try_start() -> Option<Self> {
+    fn try_start(settings: &[&str]) -> Option<Self> {
         let ports: Vec<(u16, u16)> = SHARES.iter().map(|_| (free_port(), free_port())).collect();
         let home =
             std::env::temp_dir().join(format!("signalr-cluster-{}-{}", std::process::id(), ports[0].0));
@@ -52,6 +57,7 @@ impl RedisCluster {
             arguments.extend(["--cluster-port".to_owned(), bus.to_string()]);
             arguments.extend(["--cluster-node-timeout".to_owned(), "2000".to_owned()]);
             arguments.extend(["--dir".to_owned(), folder.display().to_string()]);
+            arguments.extend(settings.iter().map(|word| (*word).to_owned()));
             let process = launch(port, &arguments)?;
             cluster.nodes.push(ClusterNode { server: RedisServer { process, port, arguments }, id: id(own) });
         }
