@@ -126,15 +126,16 @@ async fn tried(engine: &Engine) -> Links {
 /// Waits until both connections are up, or so many attempts of one have failed.
 async fn answered(engine: &Engine, attempts: u32) -> Result<(), BackplaneError> {
     let mut links = engine.shared.health.links();
-    let mut failures = 0;
     loop {
         {
             let links = links.borrow_and_update();
             let lost = [&links.publisher, &links.subscriber].into_iter().find_map(Link::error);
             match lost {
                 // What is refused now is refused next time.
-                Some(error) if failures >= attempts || !error.is_transient() => return Err(error.clone()),
-                Some(_) => failures += 1,
+                Some(error) if links.failures() >= attempts || !error.is_transient() => {
+                    return Err(error.clone());
+                }
+                Some(_) => {}
                 None if links.publisher == Link::Up && links.subscriber == Link::Up => return Ok(()),
                 None => {}
             }

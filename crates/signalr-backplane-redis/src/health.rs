@@ -104,6 +104,24 @@ impl Link {
 pub(crate) struct Links {
     pub(crate) publisher: Link,
     pub(crate) subscriber: Link,
+    /// Attempts in a row that failed: the publisher's, the subscriber's.
+    failures: [u32; 2],
+}
+
+impl Links {
+    fn set(&mut self, role: Role, link: Link) {
+        let (slot, failures) = match role {
+            Role::Publisher => (&mut self.publisher, &mut self.failures[0]),
+            Role::Subscriber => (&mut self.subscriber, &mut self.failures[1]),
+        };
+        *failures = if matches!(link, Link::Lost(_)) { failures.saturating_add(1) } else { 0 };
+        *slot = link;
+    }
+
+    /// How often the connection that has failed more often has failed in a row.
+    pub(crate) fn failures(&self) -> u32 {
+        self.failures[0].max(self.failures[1])
+    }
 }
 
 pub(crate) struct Health {
@@ -259,10 +277,7 @@ impl Health {
     }
 
     fn set(&self, role: Role, link: Link) {
-        self.links.send_modify(|links| match role {
-            Role::Publisher => links.publisher = link,
-            Role::Subscriber => links.subscriber = link,
-        });
+        self.links.send_modify(|links| links.set(role, link));
         self.refresh();
     }
 

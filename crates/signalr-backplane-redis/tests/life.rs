@@ -4,6 +4,7 @@
 
 mod support;
 
+use signalr_backplane_redis::options::ReconnectRetryPolicy;
 use signalr_backplane_redis::{RedisBackplane, RedisEvent, RedisOptions, Role, deadpool_redis::redis};
 use signalr_core::{BackplaneState, Outcome, Topic};
 use std::time::{Duration, Instant};
@@ -161,6 +162,45 @@ async fn the_pool_is_sized_timed_and_named_by_the_options() {
     while backplane.pool().get().await.is_err() {
         assert!(since.elapsed() < PATIENCE, "the pool has not come back");
     }
+}
+
+/// Attempts, their length and the waits between them are those of the options; the server takes everybody and says nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_start_tries_as_often_and_as_long_as_configured() {
+    const ATTEMPTS: u32 = 4;
+    let (time, wait) = (Duration::from_millis(200), Duration::from_millis(150));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let accepting = tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            held.push(stream);
+        }
+    });
+    let options = RedisOptions::builder().endpoint(&address).abort_on_connect_fail(true);
+    let options = options.connect_timeout(time).connect_retry(ATTEMPTS);
+    let options = options.reconnect_retry_policy(ReconnectRetryPolicy::linear(wait)).build().unwrap();
+    let since = Instant::now();
+    let refused = RedisBackplane::new(options).await.map(|_| ()).unwrap_err();
+    let took = since.elapsed();
+    assert!(refused.is_transient() && refused.to_string().contains(&address), "{refused}");
+    assert!(took >= time * ATTEMPTS + wait * (ATTEMPTS - 1), "it gave up after {took:?}");
+    accepting.abort();
+    assert!(took < PATIENCE, "{took:?}");
+}
+
+/// Both connections carry the name and the database of the options.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_are_named_and_in_the_database_of_the_options() {
+    let server = RedisServer::start();
+    let options = RedisOptions::parse(&server.url()).unwrap().to_builder();
+    let options = options.client_name("machine-42").default_database(5).build().unwrap();
+    let node = Node::join(RedisBackplane::new(options).await.unwrap()).await;
+    node.reaches(BackplaneState::Up).await;
+    let clients = server.ask_all(&["CLIENT LIST"]);
+    let ours: Vec<_> = clients.iter().filter(|line| line.contains(" name=machine-42 ")).collect();
+    assert_eq!(ours.len(), 2, "{clients:?}");
+    assert!(ours.iter().any(|line| line.contains(" db=5 ")), "{ours:?}");
 }
 
 /// Such a server repeats what it was told, and that was the password.

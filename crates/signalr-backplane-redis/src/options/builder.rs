@@ -154,8 +154,9 @@ impl RedisOptionsBuilder {
         self
     }
 
-    /// The version of Redis to assume before the server has said its own. Default 3.0.0 as in the library, 6.0.0 and
-    /// 7.4.0 for the hosts of Azure.
+    /// The version of Redis that the library assumes before the server has said its own. Default 3.0.0 as in the library,
+    /// 6.0.0 and 7.4.0 for the hosts of Azure. Taken and written back for .NET's sake: here the server is asked for what it
+    /// can do, and no version is assumed.
     pub fn default_version(mut self, version: RedisVersion) -> Self {
         self.library.default_version = Some(version);
         self
