@@ -16,6 +16,8 @@ mod on_cluster_tls;
 mod on_sentinel;
 #[path = "topologies/sentinel_acl.rs"]
 mod on_sentinel_acl;
+#[path = "topologies/sentinel_tls.rs"]
+mod on_sentinel_tls;
 #[path = "topologies/tls.rs"]
 mod on_tls;
 

@@ -177,6 +177,28 @@ fn the_guides_configurations() {
         .unwrap();
     assert_eq!(elasticache.topology(), Topology::Standalone);
     assert!(commands.iter().all(|command| !elasticache.command_map().is_available(command)));
+    let sentinels = RedisOptions::builder()
+        .endpoints([
+            "sentinel1.company.com:26379",
+            "sentinel2.company.com:26379",
+            "sentinel3.company.com:26379",
+        ])
+        .command_map(CommandMap::sentinel())
+        .service_name("mymaster")
+        .tie_breaker("")
+        .password("sentinel-password")
+        .ssl(true)
+        .build()
+        .unwrap();
+    assert_eq!(sentinels.topology(), Topology::Sentinel { service_name: "mymaster".to_owned() });
+    assert!(sentinels.ssl() && sentinels.command_map().is_available("PUBLISH"), "the map is the Sentinels'");
+    assert_eq!(sentinels.sentinel_password().unwrap().expose(), "sentinel-password");
+    let patient =
+        options("localhost").to_builder().reconnect_retry_policy(ReconnectRetryPolicy::Exponential {
+            delta: Duration::from_secs(5),
+            max: Duration::from_secs(30),
+        });
+    assert_eq!(patient.build().unwrap().reconnect_retry_policy().wait(9, 0.0), Duration::from_secs(30));
     let pooled = options("localhost").to_builder().async_timeout(Duration::from_secs(5)).pool_size(8);
     let pooled =
         pooled.reconnect_retry_policy(ReconnectRetryPolicy::linear(Duration::from_secs(5))).build().unwrap();

@@ -4,7 +4,7 @@
 
 mod support;
 
-use signalr_backplane_redis::options::{RedisOptionsBuilder, SslProtocols};
+use signalr_backplane_redis::options::{CommandMap, RedisOptionsBuilder, SslProtocols};
 use signalr_backplane_redis::{RedisBackplane, RedisOptions, deadpool_redis::redis};
 use signalr_core::{Backplane, BackplaneError, BackplaneErrorKind, BackplaneState, Outcome, Topic};
 use signalr_testkit::conformance::Fleet;
@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use support::comes_true;
 use support::secure::{Authority, TlsServer, restrict};
+use support::sentinel::Trio;
 use support::sink::Node;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -194,6 +195,38 @@ async fn the_pool_goes_the_same_way() {
     }
     assert_eq!(backplane.pool().status().size, 1, "one connection was used again");
     assert!(backplane.pool().deadpool().await.unwrap().is_none(), "certificates are judged by ourselves");
+}
+
+async fn assert_works(options: RedisOptions) {
+    let node = Node::join(RedisBackplane::new(options).await.unwrap()).await;
+    node.reaches(BackplaneState::Up).await;
+    let topic = Topic::group("g");
+    node.subscribe(&topic).await;
+    assert_eq!(node.say(&topic, 1).await, Ok(Outcome::Receivers(1)));
+    assert!(comes_true(PATIENCE, || node.log.len() == 1).await);
+}
+
+/// The string that Azure gives its customers, to a server of that shape: TLS without a client's certificate, one key.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_connection_string_of_azures_cache_reaches_a_server_of_its_shape() {
+    let arguments = ["--tls-auth-clients", "no", "--requirepass", "your-access-key"];
+    let server = TlsServer::start(&["127.0.0.1"], &arguments);
+    let text = format!(
+        "127.0.0.1:{},password=your-access-key,ssl=True,abortConnect=False,connectTimeout=5000,syncTimeout=5000",
+        server.port
+    );
+    let options = RedisOptions::parse(&text).unwrap().to_builder();
+    assert_works(options.certificate_authority(server.authority.root()).build().unwrap()).await;
+}
+
+/// The guide's configuration for Sentinel, but for encryption (`integration-tests` has that).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_guides_configuration_for_sentinel_reaches_the_primary() {
+    let trio = Trio::without_replica();
+    let text = trio.url();
+    let addresses = text.trim_start_matches("redis+sentinel://").trim_end_matches("/mymaster");
+    let options = RedisOptions::builder().endpoints(addresses.split(',')).command_map(CommandMap::sentinel());
+    assert_works(options.service_name("mymaster").tie_breaker("").build().unwrap()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -32,6 +32,8 @@ pub enum Kind {
     Acl,
     /// Sentinels and servers for one user with few rights.
     SentinelAcl,
+    /// Sentinels and servers that want certificates, from each other too.
+    SentinelTls,
     /// A Cluster that wants certificates, between its nodes too.
     ClusterTls,
 }
@@ -50,13 +52,14 @@ pub struct Topology {
 
 impl Kind {
     /// All of them with their names.
-    pub const ALL: [(&'static str, Self); 7] = [
+    pub const ALL: [(&'static str, Self); 8] = [
         ("standalone", Self::Standalone),
         ("sentinel", Self::Sentinel),
         ("cluster", Self::Cluster),
         ("tls", Self::Tls),
         ("acl", Self::Acl),
         ("sentinel-acl", Self::SentinelAcl),
+        ("sentinel-tls", Self::SentinelTls),
         ("cluster-tls", Self::ClusterTls),
     ];
 
@@ -73,7 +76,7 @@ impl Kind {
     }
 
     fn has_sentinels(self) -> bool {
-        matches!(self, Self::Sentinel | Self::SentinelAcl)
+        matches!(self, Self::Sentinel | Self::SentinelAcl | Self::SentinelTls)
     }
 
     /// Whether it is a Redis Cluster.
@@ -82,7 +85,7 @@ impl Kind {
     }
 
     fn is_encrypted(self) -> bool {
-        matches!(self, Self::Tls | Self::ClusterTls)
+        matches!(self, Self::Tls | Self::SentinelTls | Self::ClusterTls)
     }
 
     fn has_users(self) -> bool {
@@ -105,7 +108,8 @@ impl Topology {
         if kind.is_cluster() {
             topology.servers = cluster::start(&topology._folder.0, &setup).await?;
         } else if kind.has_sentinels() {
-            (topology.servers, topology.sentinels) = sentinel::start(&topology._folder.0, &setup).await?;
+            (topology.servers, topology.sentinels) =
+                sentinel::start(&topology._folder.0, &setup, topology.secrets.as_ref()).await?;
         } else {
             topology.servers.push(Redis::start_with(setup).await?);
         }
@@ -245,7 +249,10 @@ fn arguments(kind: Kind, secrets: Option<&Secrets>) -> Vec<String> {
         add(&["--tls-ca-cert-file", &secrets.authority(), "--tls-cert-file", &certificate]);
         add(&["--tls-key-file", &key, "--tls-auth-clients", "yes"]);
         if kind.is_cluster() {
-            add(&["--tls-cluster", "yes", "--tls-replication", "yes"]);
+            add(&["--tls-cluster", "yes"]);
+        }
+        if kind != Kind::Tls {
+            add(&["--tls-replication", "yes"]);
         }
     }
     if kind.has_users() {

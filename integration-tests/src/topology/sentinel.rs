@@ -9,8 +9,8 @@ use anyhow::{Context, Result, bail, ensure};
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 
-use super::comes_true;
-use crate::redis::{Redis, Setup, dial, free_port, launch, line, whole};
+use super::{Secrets, comes_true};
+use crate::redis::{Ports, Redis, Setup, dial, launch, line, whole};
 use crate::within;
 
 /// The name by which Sentinels know the primary.
@@ -21,21 +21,26 @@ pub(super) const SERVICE: &str = "mymaster";
 pub struct Sentinel {
     process: Child,
     port: u16,
+    tls: Option<u16>,
     admin: Option<(&'static str, &'static str)>,
 }
 
 /// Ready for a failover: the replica is in sync, and all know each other.
-pub(super) async fn start(folder: &Path, setup: &Setup) -> Result<(Vec<Redis>, Vec<Sentinel>)> {
+pub(super) async fn start(
+    folder: &Path,
+    setup: &Setup,
+    secrets: Option<&Secrets>,
+) -> Result<(Vec<Redis>, Vec<Sentinel>)> {
     let (primary, replica) =
         (Redis::start_with(setup.clone()).await?, Redis::start_with(setup.clone()).await?);
-    replica.command(&format!("REPLICAOF 127.0.0.1 {}", primary.port())).await?;
+    replica.command(&format!("REPLICAOF 127.0.0.1 {}", primary.client_port())).await?;
     comes_true("the replica to be in sync", || async {
         Ok(replica.ask("INFO replication").await?.contains("master_link_status:up"))
     })
     .await?;
     let mut sentinels = Vec::new();
     for _ in 0..3 {
-        sentinels.push(Sentinel::start(folder, primary.port(), setup).await?);
+        sentinels.push(Sentinel::start(folder, primary.client_port(), setup, secrets).await?);
     }
     for sentinel in &sentinels {
         sentinel.ask("SENTINEL DEBUG info-period 300 publish-period 300 ping-period 200").await?;
@@ -47,23 +52,27 @@ pub(super) async fn start(folder: &Path, setup: &Setup) -> Result<(Vec<Redis>, V
 }
 
 impl Sentinel {
-    async fn start(folder: &Path, primary: u16, setup: &Setup) -> Result<Self> {
+    async fn start(folder: &Path, primary: u16, setup: &Setup, secrets: Option<&Secrets>) -> Result<Self> {
         for _ in 0..20 {
-            let port = free_port()?;
+            let Ports { plain: port, tls } = Ports::free(setup.has_tls)?;
             let file = folder.join(format!("sentinel-{port}.conf"));
-            std::fs::write(&file, configuration(folder, port, primary, setup))?;
+            let mut text = configuration(folder, port, primary, setup);
+            if let (Some(tls), Some(secrets)) = (tls, secrets) {
+                text += &encryption(tls, secrets);
+            }
+            std::fs::write(&file, text)?;
             let mut command = Command::new("redis-server");
             command.arg(&file).arg("--sentinel");
             if let Some(process) = launch(command, "+monitor master").await? {
-                return Ok(Self { process, port, admin: setup.admin });
+                return Ok(Self { process, port, tls, admin: setup.admin });
             }
         }
         bail!("no Sentinel started on any of 20 ports")
     }
 
-    /// `127.0.0.1:PORT`.
+    /// `127.0.0.1:PORT`, as clients should reach it.
     pub fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        format!("127.0.0.1:{}", self.tls.unwrap_or(self.port))
     }
 
     /// The id of the process.
@@ -112,4 +121,14 @@ fn configuration(folder: &Path, port: u16, primary: u16, setup: &Setup) -> Strin
         }
     }
     text
+}
+
+/// A port for TLS, and TLS on the way to servers and other Sentinels.
+fn encryption(port: u16, secrets: &Secrets) -> String {
+    let (certificate, key) = secrets.identity("server");
+    format!(
+        "tls-port {port}\ntls-ca-cert-file {}\ntls-cert-file {certificate}\ntls-key-file {key}\n\
+         tls-auth-clients yes\ntls-replication yes\n",
+        secrets.authority()
+    )
 }

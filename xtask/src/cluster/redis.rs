@@ -28,6 +28,8 @@ pub(super) enum Topology {
     Acl,
     /// Sentinels and servers for one user with few rights
     SentinelAcl,
+    /// Sentinels and servers that want certificates
+    SentinelTls,
     /// A Cluster that wants certificates
     ClusterTls,
 }
