@@ -6,6 +6,8 @@ use anyhow::{Context, Result, ensure};
 use signalr_client::{HubClient, Messages, Protocol};
 use signalr_integration_tests::redis::Redis;
 use signalr_integration_tests::server::Server;
+use signalr_integration_tests::socket::{Incoming, RawSocket};
+use signalr_integration_tests::{http, within};
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -107,6 +109,68 @@ async fn clients_on_two_servers_stay_together_through_the_loss_of_redis() -> Res
     }
     for server in [one, two] {
         server.stop().await?;
+    }
+    Ok(())
+}
+
+/// Everything that servers of a fleet log, down to the smallest thing: no token, no password, no message.
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_show_no_tokens_no_passwords_and_no_messages() -> Result<()> {
+    const PASSWORD: &str = "S3cr3t-Password";
+    const BEARER: &str = "S3cr3t-Bearer";
+    const TEXT: &str = "S3cr3t-Message";
+    let redis = Redis::start().await?;
+    redis.command(&format!("CONFIG SET requirepass {PASSWORD}")).await?;
+    let url = format!("redis://:{PASSWORD}@{}", redis.address());
+    let flags = ["--hubs", "scale", "--log-level", "trace", "--redis", &url];
+    let (one, two) = (Server::start(&flags).await?, Server::start(&flags).await?);
+
+    let mut tokens = Vec::new();
+    for _ in 0..2 {
+        let target = format!("/scale/negotiate?negotiateVersion=1&access_token={BEARER}");
+        let answer = http::request(one.port(), "POST", &target, "").await?.json()?;
+        tokens.push(answer["connectionToken"].as_str().context("a token")?.to_owned());
+    }
+    let target = format!("/scale?id={}&access_token={BEARER}", tokens[0]);
+    let mut socket = RawSocket::handshaken(one.port(), &target, "json").await?;
+    let target = format!("/scale?id={}&access_token={BEARER}", tokens[1]);
+    let poll = http::request(one.port(), "GET", &target, "").await?;
+    ensure!(poll.status == 200, "the first poll is answered at once: {}", poll.status);
+    let handshake = "{\"protocol\":\"json\",\"version\":1}\u{1e}";
+    ensure!(http::request(one.port(), "POST", &target, handshake).await?.status == 200, "the POST");
+
+    let client = HubClient::builder(two.url("/scale")).access_token(BEARER).protocol(Protocol::MessagePack);
+    let client = client.connect().await?;
+    client.invoke::<()>("SendAll", ("M", TEXT)).await?;
+    let heard = loop {
+        if let Incoming::Text(text) = within("the message", socket.next()).await?? {
+            let text = String::from_utf8_lossy(&text).into_owned();
+            if text.contains("\"M\"") {
+                break text;
+            }
+        }
+    };
+    ensure!(heard.contains(TEXT), "{heard}");
+    // A client that errs, and servers that lose their Redis, have more to log.
+    socket
+        .text(format!("{{\"type\":1,\"target\":\"SendAll\",\"arguments\":[\"{TEXT}\"]}}\u{1e}").as_bytes())
+        .await?;
+    socket.text(format!("{{\"type\":1,\"{TEXT}\u{1e}").as_bytes()).await?;
+    drop(redis);
+    let since = Instant::now();
+    let mut looks = tokio::time::interval(Duration::from_millis(20));
+    while ![&one, &two].iter().all(|server| server.log().contains("trying again")) {
+        ensure!(since.elapsed() < PATIENCE, "the servers say nothing of the loss");
+        looks.tick().await;
+    }
+    for server in [one, two] {
+        let log = server.log();
+        for secret in [PASSWORD, BEARER, TEXT].into_iter().chain(tokens.iter().map(String::as_str)) {
+            let line = log.lines().find(|line| line.contains(secret));
+            ensure!(line.is_none(), "the log shows a secret: {line:?}");
+        }
+        ensure!(log.contains("connected to Redis"), "it logs nothing");
+        server.kill().await?;
     }
     Ok(())
 }
