@@ -65,7 +65,7 @@ async fn check_hanging_primary(fault: &str, kind: Kind, victim: usize) -> Result
 }
 
 fn account_of(kind: Kind) -> Account {
-    if kind.is_cluster() { Account::ByGapInAnyOrder } else { Account::ByGap }
+    if kind.is_cluster() { Account::ByGapAndNode } else { Account::ByGap }
 }
 
 /// Waits until a server that is back follows another one.

@@ -46,7 +46,7 @@ pub(crate) struct Shared {
     /// Counts the probes that arrived.
     pub(crate) heard: AtomicU64,
     /// Those that are on their way to the subscriber.
-    pub(crate) markers: Markers,
+    pub(crate) markers: Arc<Markers>,
     /// Rung by the publisher when Redis says that the subscriber receives nothing.
     pub(crate) deaf: Notify,
     /// Rung by the subscriber when this server listens to more hubs than before: others must be told.
@@ -85,7 +85,7 @@ impl Engine {
             in_flight: AtomicUsize::new(0),
             life: Life::default(),
             heard: AtomicU64::new(0),
-            markers: Markers::default(),
+            markers: Arc::default(),
             deaf: Notify::new(),
             arrived: Notify::new(),
             arrival: Notify::new(),
@@ -116,24 +116,33 @@ impl Shared {
         *self.asking.lock().unwrap_or_else(PoisonError::into_inner) = asking;
     }
 
-    /// Waits until all has arrived that Redis had confirmed to anybody before, on every server that is published on; at once
+    /// Ready when all has arrived that Redis had confirmed to anybody before, on every server that is published on; at once
     /// when nothing can arrive.
-    pub(crate) async fn await_marker(&self) {
-        let Some(channel) = self.registry.probe().filter(|_| self.lane.has_subscriber()) else { return };
+    pub(crate) fn marker(&self) -> impl Future<Output = ()> + Send + 'static {
         let conns = self.asking.lock().unwrap_or_else(PoisonError::into_inner).conns.clone();
-        let mut marker = self.markers.begin(conns.len());
+        self.marker_on(conns)
+    }
+
+    /// The same on these connections; those that are over do not count. Sent by the first poll.
+    pub(crate) fn marker_on(&self, conns: Vec<Asker>) -> impl Future<Output = ()> + Send + 'static {
+        let channel = self.registry.probe().filter(|_| self.lane.has_subscriber());
         let mut publish = redis::cmd(&self.settings.commands.publish);
-        publish.arg(&*channel).arg(marker.payload());
-        let published = conns.into_iter().map(|mut conn| {
+        let markers = self.markers.clone();
+        async move {
+            let Some(channel) = channel else { return };
+            let mut marker = markers.begin(conns.len());
+            publish.arg(&*channel).arg(marker.payload());
             let publish = &publish;
-            async move { publish.query_async::<Value>(&mut conn).await }
-        });
-        for answer in join_all(published).await {
-            if answer.is_err() {
-                marker.failed();
+            let published = conns
+                .into_iter()
+                .map(|mut conn| async move { publish.query_async::<Value>(&mut conn).await });
+            for answer in join_all(published).await {
+                if answer.is_err() {
+                    marker.failed();
+                }
             }
+            marker.arrived().await;
         }
-        marker.arrived().await;
     }
 
     /// How many servers listen to each channel; `None` when Redis does not tell.

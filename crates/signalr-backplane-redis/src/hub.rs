@@ -83,7 +83,7 @@ impl BackplaneHub for RedisHub {
     async fn caught_up(&self) {
         let shared = &self.engine.shared;
         let all = async {
-            shared.await_marker().await;
+            shared.marker().await;
             while self.member.inbox().is_delivering() {
                 tokio::task::yield_now().await;
             }

@@ -155,18 +155,23 @@
 //! each node that owns slots, and publishes each channel on the owner of its slot, with plain `PUBLISH`; the subscriber
 //! is on one node, and on another one when that dies. Servers of ours thus see one order per topic. Around a moving
 //! slot or a lost node, while servers may disagree about the owner, and beside ASP.NET Core servers, which publish
-//! elsewhere, order holds per sender and topic. What ASP.NET Core servers themselves send in a Cluster keeps no order at
+//! elsewhere, order holds per sender and topic only. What ASP.NET Core servers themselves send in a Cluster keeps no order at
 //! all, and they do not find clients of other servers to ask (seen with 10.0: their client library publishes on any node,
 //! and counts the receivers of that one). Order across topics is not promised anywhere, and in a Cluster it is not
 //! seen either.
 //!
 //! Owners are asked for once per probe period, and what most nodes say counts. When a slot moves, publishing pauses
-//! until what is in flight was answered, and for 0.25 s more. When a node is lost, publishing begins anew on those that
-//! are left, after what they had in flight was answered (0.5 s at most), as after any short outage; while it is away
-//! they share its channels. These times bound what a Cluster may take to carry a confirmed message from node to node:
-//! where it takes longer (nodes that get no processor time), a message that took the old way may follow newer ones.
-//! Whether a client still has a server is unknown while a node that owns slots cannot be
-//! asked. [`RedisBackplane::pool`] has
+//! until what is in flight was answered and has come back here (1 s at most), and for 0.25 s at least. When a node is lost,
+//! publishing begins anew on those that are left, after what they had in flight was answered and has come (0.5 s at most), as
+//! after any short outage; while it is away they share its channels. So order per sender and topic holds across all this too,
+//! as long as a node that this server has heard from takes less than a quarter of a second longer to reach the others.
+//!
+//! A node confirms a message before it hands it on to other nodes. One that is killed may take with it what it had confirmed
+//! in the last turn of its event loop: that is lost and counted as published. One that hangs and
+//! goes on may hand it on then, behind newer messages, as it does with what is unknown. Nothing that a client could do tells of
+//! either. All else that is lost is counted, or lies in a gap that was reported.
+//!
+//! Whether a client still has a server is unknown while a node that owns slots cannot be asked. [`RedisBackplane::pool`] has
 //! connections to each node; they send commands on to the owners of their keys
 //! ([`get_for`](RedisPool::get_for) goes there at once), also while a slot moves.
 //!

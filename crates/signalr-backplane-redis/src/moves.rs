@@ -1,8 +1,8 @@
 //! Slots that move from one node of a Cluster to another while messages are published.
 //!
 //! Owns the steps between seeing a new table of owners and using it: new nodes are dialled while everything goes on;
-//! then nothing is published until all that is in flight was answered, and a moment longer, so that what took the old
-//! way arrives before what takes the new one.
+//! then nothing is published until all that is in flight was answered and has come here, and a moment longer, so that what
+//! took the old way arrives before what takes the new one, at other servers too.
 
 use crate::cluster::dial_nodes;
 use crate::fan::Fan;
@@ -23,6 +23,8 @@ pub(crate) struct Moves {
     same: bool,
     ready: Option<Change>,
     until: Option<Instant>,
+    /// What took the old way may still be on its way to this server.
+    marked: bool,
 }
 
 /// A new table, and connections to owners that there were none to.
@@ -61,14 +63,20 @@ impl Moves {
 
     /// Whether nothing may be published now.
     pub(crate) fn holds(&self) -> bool {
-        self.ready.is_some() || self.until.is_some()
+        self.ready.is_some() || self.until.is_some() || self.marked
     }
 
-    /// What to use from now on, given that nothing is in flight; the pause begins.
+    /// What to use from now on, given that nothing is in flight; the pause begins. It ends after [`passed`](Self::passed).
     pub(crate) fn take(&mut self) -> Option<Change> {
         let change = self.ready.take()?;
         self.until = Some(Instant::now() + PAUSE);
+        self.marked = true;
         Some(change)
+    }
+
+    /// What took the old way has come, or is not waited for any more.
+    pub(crate) fn passed(&mut self) {
+        self.marked = false;
     }
 }
 

@@ -52,6 +52,7 @@ impl Session<'_> {
                 }
             }
             Answer::Table(answers) => self.take_table(answers),
+            Answer::Passed => self.moves.passed(),
         }
     }
 

@@ -23,12 +23,13 @@ use signalr_core::{BackplaneError, Outcome};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// Messages that are taken from the lane at once.
 const BATCH: usize = 256;
 /// How long the answers of healthy nodes are waited for when another one is lost.
 const DRAIN: Duration = Duration::from_millis(500);
+/// How long what went to the old owners of slots may take to come.
+const PASSAGE: Duration = Duration::from_secs(1);
 /// How long a trial may take.
 const TRIAL: Duration = Duration::from_secs(2);
 
@@ -64,6 +65,8 @@ pub(super) enum Answer {
     Census(Vec<Arc<Member>>, Answers),
     /// The owners of slots, as each node has them.
     Table(Answers),
+    /// What went to the old owners of slots has come.
+    Passed,
 }
 
 impl<'a> Session<'a> {
@@ -172,18 +175,22 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// What is in flight on the connections that still work gets its answer, so that it is not unknown.
+    /// What is in flight on the connections that still work gets its answer, so that it is not unknown, and comes, so that it
+    /// stays in front of what this server gives to its own members in the outage.
     async fn drain(&mut self) {
         if self.fan.len() < 2 {
             return;
         }
-        let deadline = Instant::now() + DRAIN;
-        let mut replies = Replies::new();
-        while self.bytes > 0 && self.fan.is_waiting() {
-            let turned = tokio::time::timeout_at(deadline, self.fan.turn(&mut replies)).await;
-            self.settle(&mut replies);
-            if turned.is_err() {
-                return;
+        let mut deadline = std::pin::pin!(tokio::time::sleep(DRAIN));
+        // Behind all that is in flight.
+        let mut marker = std::pin::pin!(self.shared.marker_on(self.fan.askers()));
+        let (mut replies, mut passed) = (Replies::new(), false);
+        while !passed || (self.bytes > 0 && self.fan.is_waiting()) {
+            tokio::select! {
+                biased;
+                () = &mut deadline => return,
+                () = &mut marker, if !passed => passed = true,
+                _ = self.fan.turn(&mut replies) => drop(self.settle(&mut replies)),
             }
         }
     }
@@ -195,6 +202,13 @@ impl<'a> Session<'a> {
         }
         if let Some((table, pipes)) = self.moves.take() {
             tracing::info!("slots of the Redis Cluster have moved, or a node is back");
+            let marker = self.shared.marker_on(self.fan.askers());
+            let passed = async {
+                // A node that hangs is noticed by others.
+                let _ = tokio::time::timeout(PASSAGE, marker).await;
+                Answer::Passed
+            };
+            self.questions.push(Box::pin(passed));
             self.fan.change(&self.shared.settings, table, pipes);
             self.shared.set_asking(Some(&self.fan));
         }
