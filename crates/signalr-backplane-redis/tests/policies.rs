@@ -150,9 +150,14 @@ async fn a_message_that_finds_no_room_in_time_is_refused_and_never_sent() {
     let refused = waiting.await.unwrap_err();
     assert_eq!((refused.kind(), refused.is_transient()), (BackplaneErrorKind::TimedOut, true));
     assert_eq!(node.backplane.counters().refused, 1);
+    // A subscription that nobody confirms is not waited for any longer either, and stays on record.
+    let late = Topic::user("late");
+    let unconfirmed = node.hub.subscribe(std::slice::from_ref(&late)).await.unwrap_err();
+    assert_eq!((unconfirmed.kind(), unconfirmed.is_transient()), (BackplaneErrorKind::TimedOut, true));
     server.thaw();
     assert_eq!(written.await, Ok(Outcome::Receivers(1)));
     assert_eq!(node.say(&topic, 3).await, Ok(Outcome::Receivers(1)));
+    assert_eq!(node.subscribe(&late).await, Subscribed::InForce);
     assert!(comes_true(PATIENCE, || node.log.len() == 2).await);
     assert_eq!(node.log.numbers(), [1, 3]);
 }

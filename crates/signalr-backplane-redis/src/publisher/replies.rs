@@ -39,11 +39,14 @@ impl Session<'_> {
     /// Takes note of the answer to a question.
     pub(super) fn take(&mut self, answer: Answer) {
         match answer {
-            Answer::Probe(Ok(Value::Int(receivers))) => {
-                tell(self.shared, self.breaker.proved());
-                self.judge_probe(receivers);
+            Answer::Probe(answer) => {
+                self.probing = false;
+                if let Ok(Value::Int(receivers)) = answer {
+                    tell(self.shared, self.breaker.proved());
+                    self.judge_probe(receivers);
+                }
             }
-            Answer::Probe(_) | Answer::Arrival => {}
+            Answer::Arrival => {}
             Answer::Census(members, answers) => {
                 self.take_census(&members, &answers);
                 self.counting = false;
@@ -51,7 +54,10 @@ impl Session<'_> {
                     self.count_again();
                 }
             }
-            Answer::Table(answers) => self.take_table(answers),
+            Answer::Table(answers) => {
+                self.asking_owners = false;
+                self.take_table(answers);
+            }
             Answer::Passed => self.moves.passed(),
         }
     }

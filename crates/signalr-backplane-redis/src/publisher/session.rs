@@ -45,6 +45,10 @@ pub(super) struct Session<'a> {
     pub(super) steps: u32,
     pub(super) period: u32,
     pub(super) grace: &'a mut Grace,
+    /// A probe is on its way: nothing is asked twice at once, however slow the answers are.
+    pub(super) probing: bool,
+    /// The owners of slots are being asked for.
+    pub(super) asking_owners: bool,
     /// The fleet is being counted.
     pub(super) counting: bool,
     /// Somebody has come meanwhile: it must be counted again.
@@ -81,6 +85,8 @@ impl<'a> Session<'a> {
             steps: 0,
             period: steps(shared.settings.probe_period),
             grace,
+            probing: false,
+            asking_owners: false,
             counting: false,
             count_again: false,
             unheard: 0,

@@ -20,7 +20,9 @@ impl Session<'_> {
         if self.steps.is_multiple_of(self.period) {
             self.probe();
         }
-        self.ask_census();
+        if !self.counting {
+            self.ask_census();
+        }
         let now = Instant::now();
         self.shared.lane.expire(now);
         self.shared.in_flight.store(self.bytes, Ordering::Relaxed);
@@ -30,16 +32,18 @@ impl Session<'_> {
     }
 
     fn probe(&mut self) {
-        if let Some(channel) = self.shared.registry.probe() {
+        if let Some(channel) = self.shared.registry.probe().filter(|_| !self.probing) {
             let mut probe = redis::cmd(&self.shared.settings.commands.publish);
             probe.arg(&*channel).arg("");
             let asked = Instant::now();
+            self.probing = true;
             self.ask(&channel, probe, move |answer| {
                 metrics::histogram!("signalr.redis.round_trip_seconds").record(asked.elapsed());
                 Answer::Probe(answer)
             });
         }
-        if self.fan.table().is_some() {
+        if self.fan.table().is_some() && !self.asking_owners {
+            self.asking_owners = true;
             let mut question = redis::cmd(&self.shared.settings.commands.cluster);
             question.arg("SLOTS");
             self.ask_all(&question, Answer::Table);
