@@ -8,12 +8,21 @@ use signalr::memory::{MemoryBackplane, MemoryBus};
 use signalr::prelude::*;
 use signalr::{Protocol, Server};
 use signalr_client::{ClientError, CloseCause, HubClient, Messages};
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::oneshot;
 
 struct Board;
 
+/// Whether a client connected that is to be refused.
+static SAW_REFUSED: AtomicBool = AtomicBool::new(false);
+
 #[hub(name = "Tests.Board")]
 impl Board {
+    async fn on_connected(&self, cx: &Context) -> HubResult<()> {
+        SAW_REFUSED.fetch_or(cx.user_identifier() == Some("refused"), Ordering::Relaxed);
+        Ok(())
+    }
+
     fn id(&self, cx: &Context) -> String {
         cx.connection_id().to_string()
     }
@@ -205,7 +214,13 @@ async fn an_outage_fails_what_needs_the_fleet_and_leaves_clients_connected() {
     there.hub.invoke::<()>("Shout", ("not for a",)).await.unwrap();
     there.hears("not for a").await;
 
+    // A new client cannot be reached by the fleet: it is turned away as an error of the server, before the hub sees it.
+    let address = format!("{}?user=refused", first.address);
+    let refused = HubClient::builder(address).connect().await.unwrap().closed().await;
+    assert_eq!(refused.cause, CloseCause::Transport { code: Some(1011) });
+
     first.backplane.restore();
+    assert!(!SAW_REFUSED.load(Ordering::Relaxed), "the connect hook ran");
     here.hub.invoke::<()>("Shout", ("back",)).await.unwrap();
     here.hears("back").await;
     there.hears("back").await;
