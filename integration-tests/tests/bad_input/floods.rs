@@ -1,13 +1,18 @@
-//! Many of one kind: negotiates that nobody follows up, POSTs that nobody reads.
+//! Many of one kind: negotiates that nobody follows up, POSTs that nobody reads, connections of one client.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use signalr_integration_tests::http;
+use signalr::prelude::*;
+use signalr::{Limits, SignalR, warp::Serving};
 use signalr_integration_tests::server::Server;
+use signalr_integration_tests::socket::upgrade_request;
+use signalr_integration_tests::{http, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::oneshot;
 
 use crate::answers::live;
 
@@ -109,4 +114,60 @@ async fn posts_that_nobody_reads_wait_outside() -> Result<()> {
     }
     until_back(port, before + TABLE).await?;
     server.stop().await
+}
+
+struct Quiet;
+
+#[hub]
+impl Quiet {}
+
+/// The two clients are two addresses of this machine.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_takes_too_much_is_refused_and_nobody_else_is() -> Result<()> {
+    const GREEDY: Ipv4Addr = Ipv4Addr::LOCALHOST;
+    const MODEST: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+    let mut limits = Limits::default();
+    (limits.pending_per_client, limits.connections_per_client) = (Some(3), Some(2));
+    let server = SignalR::builder().limits(limits).hub("/scale", Quiet).build().await?;
+    let serving = Serving::bind(server, (Ipv4Addr::LOCALHOST, 0)).await?;
+    let port = serving.local_addr().port();
+    let (_stop, stopped) = oneshot::channel::<()>();
+    let end = async move {
+        let _ = stopped.await;
+    };
+    tokio::spawn(serving.until(end).drain(Duration::ZERO).run());
+
+    let negotiate =
+        "POST /scale/negotiate?negotiateVersion=1 HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n";
+    let upgrade = upgrade_request(port, "/scale");
+    for expected in [200, 200, 200, 429] {
+        answered(port, GREEDY, negotiate, expected).await?;
+    }
+    answered(port, MODEST, negotiate, 200).await?;
+    let open = [answered(port, GREEDY, &upgrade, 101).await?, answered(port, GREEDY, &upgrade, 101).await?];
+    answered(port, GREEDY, &upgrade, 429).await?;
+    let _other = answered(port, MODEST, &upgrade, 101).await?;
+    // Who goes makes room.
+    drop(open);
+    let mut looks = tokio::time::interval(Duration::from_millis(50));
+    for _ in 0..400 {
+        looks.tick().await;
+        if answered(port, GREEDY, &upgrade, 101).await.is_ok() {
+            return Ok(());
+        }
+    }
+    anyhow::bail!("connections that have ended still count")
+}
+
+/// Sends a request from this address; gives the connection if the answer has this status.
+async fn answered(port: u16, from: Ipv4Addr, request: &str, expected: u16) -> Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((from, 0).into())?;
+    let mut stream = socket.connect((Ipv4Addr::LOCALHOST, port).into()).await?;
+    stream.write_all(request.as_bytes()).await?;
+    let mut head = [0; 12];
+    within("an answer", stream.read_exact(&mut head)).await??;
+    let line = String::from_utf8_lossy(&head).into_owned();
+    ensure!(line == format!("HTTP/1.1 {expected}"), "{from} was answered with {line}, not {expected}");
+    Ok(stream)
 }

@@ -55,6 +55,9 @@
 //! | `CommandMap.Create(set, available: false)` | `CommandMap::create(set, false)?` |
 //! | `new SocketManager(name, workerCount: 8)` | `.pool_size(8)` |
 //! | `ConfigurationOptions.Parse(text)` and changes | `RedisOptions::parse(text)?.to_builder()` and changes |
+//! | `ConnectionFailed`, `ConnectionRestored` of the multiplexer | [`RedisBackplane::events`](crate::RedisBackplane::events) |
+//! | `IConnectionMultiplexer` for one's own keys | [`RedisBackplane::pool`](crate::RedisBackplane::pool) |
+//! | a circuit breaker around it (3 failures, 30 s) | built in; its changes are events |
 //! | `ToString(includePassword)` | `.to_connection_string(include_password)?` |
 //!
 //! `AllowAdmin`, `ConfigCheckSeconds`, `ConfigurationChannel`, `HighIntegrity`, `ResolveDns`, `SetClientLibrary` and
