@@ -8,8 +8,7 @@ import { cutInTraffic } from '../support/stateful.mjs';
 
 let servers;
 before(async () => { servers = await startFleet(ours(2), ['--stateful', '--parallel', '4']); });
-// See `../stateful.test.mjs`: the servers end with the process.
-after(() => { setTimeout(() => process.exit(), 200); });
+after(() => servers?.end());
 
 eachProtocol(test, 'nothing of another server is lost, doubled or out of order while the socket is cut', (t, protocol) => {
   const [home, away] = servers.nodes;

@@ -24,7 +24,7 @@ export class Cutter {
   /** Resets every connection; whatever was under way is lost. New ones pass. Gives how many there were. */
   cut() {
     const pairs = [...this.#pairs];
-    pairs.flat().forEach((socket) => socket.resetAndDestroy());
+    pairs.flat().forEach(reset);
     return pairs.length;
   }
 
@@ -52,4 +52,10 @@ export class Cutter {
     near.pipe(far);
     far.pipe(near);
   }
+}
+
+/** A reset, unless its end was said already: a reset in the middle of that leaves Node waiting for it for ever when it exits. */
+function reset(socket) {
+  if (socket.writableEnded) socket.destroy();
+  else socket.resetAndDestroy();
 }
