@@ -3,6 +3,7 @@
 //! Owns what is shared between senders, tables and the connection's task. Made by transports; the application's half
 //! is a [`ConnectionDriver`](crate::ConnectionDriver), the pump a [`Session`](crate::Session).
 
+mod memberships;
 mod resume;
 
 use crate::clock::Instant;
@@ -14,6 +15,7 @@ use crate::metric;
 use crate::outbox::{DirectWriter, Flushed, Outbox, OutboxLimits, Pushed, Stall};
 use crate::turn::Turn;
 use bytes::Bytes;
+use memberships::Memberships;
 use signalr_protocol::{Protocol, TransferFormat};
 use std::fmt;
 use std::future::poll_fn;
@@ -75,7 +77,7 @@ pub struct Connection {
     user_changed: AtomicBool,
     resume_offered: AtomicBool,
     ending: Mutex<Ending>,
-    groups: Mutex<Vec<Arc<str>>>,
+    groups: Mutex<Memberships>,
 }
 
 #[derive(Default)]
@@ -114,7 +116,7 @@ impl Connection {
             user_changed: AtomicBool::new(false),
             resume_offered: AtomicBool::new(false),
             ending: Mutex::new(Ending::default()),
-            groups: Mutex::new(Vec::new()),
+            groups: Mutex::default(),
         })
     }
 
@@ -411,7 +413,7 @@ impl Connection {
 
     // Groups: the manager's bookkeeping
 
-    pub(crate) fn groups(&self) -> MutexGuard<'_, Vec<Arc<str>>> {
+    pub(crate) fn groups(&self) -> MutexGuard<'_, Memberships> {
         self.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

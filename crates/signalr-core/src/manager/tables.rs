@@ -70,14 +70,14 @@ impl Tables {
         let members = self.groups.entry(name.clone()).or_default();
         let new = members.insert(connection.id().clone(), connection.clone()).is_none();
         if new {
-            connection.groups().push(name.clone());
+            connection.groups().add(name.clone());
         }
         Some((name, new))
     }
 
     /// Takes a connection out of a group; true when the group is empty now because of that.
     pub(super) fn part(&mut self, connection: &Connection, group: &str) -> bool {
-        connection.groups().retain(|name| &**name != group);
+        connection.groups().remove(group);
         self.leave(group, connection.id())
     }
 
