@@ -253,6 +253,24 @@ mod tests {
     }
 
     #[test]
+    fn nothing_stays_of_channels_that_nobody_wants_any_more() {
+        let (registry, member) = (Registry::new(), member());
+        let many: Vec<String> = (0..5000).map(|number| number.to_string()).collect();
+        registry.want(&member, many.clone());
+        while let Some(batch) = registry.batch() {
+            registry.confirmed(&batch);
+        }
+        registry.unwant(&member, &many);
+        while let Some(batch) = registry.batch() {
+            registry.confirmed(&batch);
+        }
+        let state = registry.read();
+        assert!(state.channels.is_empty());
+        assert!(state.channels.capacity() < 500, "{}", state.channels.capacity());
+        assert!(state.dirty.capacity() < 5000, "{}", state.dirty.capacity());
+    }
+
+    #[test]
     fn a_hub_that_parts_takes_its_wishes_along() {
         let (registry, one, two) = (Registry::new(), member(), member());
         registry.join(&one, "probe".into());

@@ -70,7 +70,20 @@ impl State {
             self.dirty.push_back(channel.clone());
         }
     }
+
+    /// A channel that nobody wants and that is not in force. Room that very many channels have needed is not kept once most of
+    /// them are gone; at powers of two, so that what comes and goes at the border does not pay for it.
+    pub(super) fn forget(&mut self, channel: &str) {
+        self.channels.remove(channel);
+        let left = self.channels.len();
+        if left == 0 || left.is_power_of_two() {
+            self.channels.shrink_to(ROOM.max(2 * left));
+        }
+    }
 }
+
+/// Channels that there is always room for.
+const ROOM: usize = 64;
 
 impl Entry {
     pub(super) fn is_wanted(&self) -> bool {

@@ -61,12 +61,11 @@ impl Registry {
                     batch.unsubscribe.push(channel);
                 }
                 (true, true) => {}
-                (false, false) => {
-                    state.channels.remove(&channel);
-                }
+                (false, false) => state.forget(&channel),
             }
         }
         if batch == Batch::default() {
+            state.dirty.shrink_to(BATCH);
             state.phase = Phase::Live;
             return None;
         }
@@ -88,14 +87,15 @@ impl Registry {
         for channel in &batch.subscribe {
             if let Some(entry) = state.channels.get_mut(channel) {
                 entry.in_force = true;
-                for wish in entry.waiting.drain(..) {
+                // Nobody waits any more, for as long as it stays in force: no room is kept.
+                for wish in std::mem::take(&mut entry.waiting) {
                     wish.fulfil();
                 }
             }
         }
         for channel in &batch.unsubscribe {
             if state.channels.get(channel).is_some_and(|entry| !entry.is_wanted() && !entry.dirty) {
-                state.channels.remove(channel);
+                state.forget(channel);
             }
         }
     }

@@ -55,6 +55,7 @@ impl Tables {
             members.swap_remove(connection.id().as_str());
             if members.is_empty() {
                 emptied.user = self.users.remove_entry(user).map(|(user, _)| user);
+                give_back(&mut self.users);
             }
         }
         Some(emptied)
@@ -87,7 +88,42 @@ impl Tables {
         let empty = members.is_empty();
         if empty {
             self.groups.remove(group);
+            give_back(&mut self.groups);
         }
         left && empty
+    }
+}
+
+/// Room that a crowd has needed is not kept once most of it has gone. At powers of two, so that whoever comes and goes at
+/// the border does not pay for it.
+fn give_back(names: &mut HashMap<Arc<str>, Members>) {
+    let left = names.len();
+    if left == 0 || left.is_power_of_two() {
+        names.shrink_to(ROOM.max(2 * left));
+    }
+}
+
+/// Names that there is always room for.
+const ROOM: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_for_many_groups_is_given_back_when_they_are_gone() {
+        let mut names: HashMap<Arc<str>, Members> = HashMap::new();
+        names.extend((0..10_000).map(|number| (number.to_string().into(), Members::new())));
+        for number in 0..9_000 {
+            names.remove(&*number.to_string());
+            give_back(&mut names);
+        }
+        assert_eq!(names.len(), 1_000);
+        assert!(names.capacity() < 5_000, "{}", names.capacity());
+        for number in 9_000..10_000 {
+            names.remove(&*number.to_string());
+            give_back(&mut names);
+        }
+        assert!(names.capacity() < 4 * ROOM, "{}", names.capacity());
     }
 }
