@@ -1,8 +1,9 @@
 //! What two servers pay for a message that one of them sends and the clients of the other one get.
 //!
 //! Servers are programs that offer the hub of `bench-server`; ours is always measured, others are named on the command
-//! line (`NAME=COMMAND`, in which `{port}` and `{redis}`, HOST:PORT, are filled in) and take their turns with it. Counted is
-//! the kernel's clock of both processes, per delivery, between two moments.
+//! line (`NAME=COMMAND`, in which `{port}` and `{redis}`, HOST:PORT, are filled in) and take their turns with it. A command
+//! without `{redis}` is one server alone, which sends to its own clients: the floor of the same fan-out. Counted is the
+//! kernel's clock of all its processes, per delivery, between two moments.
 
 use crate::Outcome;
 use crate::redis::{Redis, accepts, free_port};
@@ -23,10 +24,10 @@ const SINGLE: u64 = 200;
 const WARM: u64 = 1_000;
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Two servers of a kind on one Redis.
+/// Two servers of a kind on one Redis, or one alone.
 struct Pair {
     name: String,
-    servers: [Child; 2],
+    servers: Vec<Child>,
     sender: HubClient,
     receivers: Vec<HubClient>,
     got: Arc<Got>,
@@ -84,17 +85,20 @@ impl Pair {
         let (name, command) = server.split_once('=').ok_or("a server is written NAME=COMMAND")?;
         // One each: hubs of the same name would hear one another.
         let redis = Redis::start()?;
-        let ports = [free_port()?, free_port()?];
-        let servers = [launch(command, ports[0], redis.port())?, launch(command, ports[1], redis.port())?];
-        for port in ports {
-            accepts(port)?;
+        let first = free_port()?;
+        let last = if command.contains("{redis}") { free_port()? } else { first };
+        let mut servers = vec![launch(command, first, redis.port())?];
+        if last != first {
+            servers.push(launch(command, last, redis.port())?);
         }
+        accepts(first)?;
+        accepts(last)?;
         let url = |port| format!("http://127.0.0.1:{port}/bench");
         let got = Arc::<Got>::default();
         let mut receivers = Vec::new();
         for _ in 0..RECEIVERS {
             let got = got.clone();
-            let builder = HubClient::builder(url(ports[1])).on("ReceiveMessage", move |_: (String,)| {
+            let builder = HubClient::builder(url(last)).on("ReceiveMessage", move |_: (String,)| {
                 got.count.fetch_add(1, Ordering::Relaxed);
                 got.more.notify_one();
             });
@@ -103,7 +107,7 @@ impl Pair {
         for (number, receiver) in receivers.iter().enumerate() {
             receiver.invoke::<()>("JoinGroup", (format!("group-{}", number / GROUP),)).await?;
         }
-        let sender = HubClient::connect(url(ports[0])).await?;
+        let sender = HubClient::connect(url(first)).await?;
         let pair = Self {
             name: name.to_owned(),
             servers,
@@ -119,7 +123,7 @@ impl Pair {
         Ok(pair)
     }
 
-    /// Microseconds of both servers per delivery.
+    /// Microseconds of all its servers per delivery.
     async fn measure(&self, way: Way) -> Result<f64, Box<dyn std::error::Error>> {
         let count = match way {
             Way::Burst => BURST,
@@ -131,7 +135,7 @@ impl Pair {
     }
 
     fn cpu(&self) -> std::io::Result<Duration> {
-        Ok(cpu(self.servers[0].id())? + cpu(self.servers[1].id())?)
+        self.servers.iter().map(|server| cpu(server.id())).sum()
     }
 
     /// Sends, and waits until all have got it; says how many deliveries that was.
