@@ -3,6 +3,7 @@
 //! Owns the choice of the connection for a channel, and the watch over all of them. What is asked, and what an end
 //! means, is the publisher's business.
 
+use crate::outlet::Outlet;
 use crate::parcel::Parcel;
 use crate::pipe::{Asker, Pipe, Replies};
 use crate::pulse::{Beat, Pulse};
@@ -21,7 +22,7 @@ pub(crate) struct Fan {
 
 struct Spoke {
     node: Node,
-    pipe: Pipe,
+    outlet: Outlet,
     pulse: Pulse,
 }
 
@@ -93,16 +94,29 @@ impl Fan {
     }
 
     pub(crate) fn askers(&self) -> Vec<Asker> {
-        self.spokes.iter().map(|spoke| spoke.pipe.asker()).collect()
+        self.spokes.iter().map(|spoke| spoke.outlet.lock().asker()).collect()
     }
 
     pub(crate) fn asker(&self, place: usize) -> Asker {
-        self.spokes[place].pipe.asker()
+        self.spokes[place].outlet.lock().asker()
+    }
+
+    /// What others may publish on while nothing is on its way; `None` in a Cluster, where slots move.
+    pub(crate) fn outlet(&self) -> Option<Outlet> {
+        match (&self.cluster, &self.spokes[..]) {
+            (None, [spoke]) => Some(spoke.outlet.clone()),
+            _ => None,
+        }
+    }
+
+    /// Bytes of messages that were not answered, on all.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.spokes.iter().map(|spoke| spoke.outlet.lock().in_flight()).sum()
     }
 
     /// Queues messages on one; they are written by the next [`turn`](Self::turn).
     pub(crate) fn publish(&mut self, place: usize, parcels: Vec<Parcel>) {
-        self.spokes[place].pipe.publish(parcels);
+        self.spokes[place].outlet.lock().publish(parcels);
     }
 
     /// Asks all the same; each answer comes with the host that gave it.
@@ -115,7 +129,7 @@ impl Fan {
             .iter()
             .map(|spoke| {
                 let (host, mut asker, question) =
-                    (spoke.node.host.clone(), spoke.pipe.asker(), question.clone());
+                    (spoke.node.host.clone(), spoke.outlet.lock().asker(), question.clone());
                 async move { (host, question.query_async(&mut asker).await) }
             })
             .collect();
@@ -123,14 +137,15 @@ impl Fan {
     }
 
     /// Writes and reads, until there are replies or one of the connections has ended; false then. Nothing happens on the
-    /// connections but in here. Cancel safe.
+    /// connections but in here, except what is written through an [`Outlet`]. Cancel safe.
     pub(crate) async fn turn(&mut self, replies: &mut Replies) -> bool {
         std::future::poll_fn(|cx| {
             let (mut ready, mut well) = (false, true);
-            for spoke in &mut self.spokes {
-                if !spoke.pipe.is_over() && spoke.pipe.poll(cx, replies).is_ready() {
+            for spoke in &self.spokes {
+                let mut pipe = spoke.outlet.lock();
+                if !pipe.is_over() && pipe.poll(cx, replies).is_ready() {
                     ready = true;
-                    well &= !spoke.pipe.is_over();
+                    well &= !pipe.is_over();
                 }
             }
             if ready { Poll::Ready(well) } else { Poll::Pending }
@@ -140,14 +155,16 @@ impl Fan {
 
     /// Whether answers may still come.
     pub(crate) fn is_waiting(&self) -> bool {
-        self.spokes.iter().any(|spoke| !spoke.pipe.is_over() && spoke.pipe.is_waiting())
+        let waiting = |pipe: &Pipe| !pipe.is_over() && pipe.is_waiting();
+        self.spokes.iter().any(|spoke| waiting(&spoke.outlet.lock()))
     }
 
     /// Takes a step; true when one of the connections is dead.
     pub(crate) fn step(&mut self) -> bool {
         let mut dead = false;
         for spoke in &mut self.spokes {
-            let beat = spoke.pulse.step(spoke.pipe.traffic().received(), spoke.pipe.is_waiting());
+            let pipe = spoke.outlet.lock();
+            let beat = spoke.pulse.step(pipe.traffic().received(), pipe.is_waiting());
             dead |= beat == Beat::Dead;
         }
         dead
@@ -155,23 +172,25 @@ impl Fan {
 
     /// Ends all: nothing more is received. What had arrived counts.
     pub(crate) fn cut(&mut self, replies: &mut Replies) {
-        self.spokes.iter_mut().for_each(|spoke| spoke.pipe.cut(replies));
+        self.spokes.iter().for_each(|spoke| spoke.outlet.lock().cut(replies));
     }
 
     /// What no byte was written of, in order on each connection.
-    pub(crate) fn unwritten(&mut self) -> Vec<Parcel> {
-        self.spokes.iter_mut().flat_map(|spoke| spoke.pipe.unwritten()).collect()
+    pub(crate) fn unwritten(&self) -> Vec<Parcel> {
+        self.spokes.iter().flat_map(|spoke| spoke.outlet.lock().unwritten()).collect()
     }
 
     /// What was written, or in part, and never answered.
-    pub(crate) fn unanswered(&mut self) -> impl Iterator<Item = Parcel> + '_ {
-        self.spokes.iter_mut().flat_map(|spoke| spoke.pipe.unanswered())
+    pub(crate) fn unanswered(&self) -> Vec<Parcel> {
+        let mut all = Vec::new();
+        self.spokes.iter().for_each(|spoke| all.extend(spoke.outlet.lock().unanswered()));
+        all
     }
 }
 
 impl Spoke {
     fn new(settings: &Settings, node: Node, pipe: Pipe) -> Self {
         let pulse = Pulse::new(settings.probe_period, settings.probe_timeout);
-        Self { node, pipe, pulse }
+        Self { node, outlet: Outlet::new(pipe), pulse }
     }
 }

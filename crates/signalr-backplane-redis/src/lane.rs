@@ -9,6 +9,7 @@ use crate::health::Health;
 use crate::member::Member;
 use crate::options::OutagePolicy;
 use crate::outage::{Class, Facts, Step, decide};
+use crate::outlet::Outlet;
 use crate::parcel::{Kind, Parcel, invalid, left, timed_out, unavailable};
 use crate::registry::Registry;
 use crate::settings::Settings;
@@ -22,6 +23,8 @@ use tokio::time::Instant;
 
 /// Bytes that may wait for the publisher; what comes on top is refused.
 const QUEUE: usize = 64 << 20;
+/// Messages up to this size are written by whoever publishes them, when nothing is on its way.
+const SMALL: usize = 64 << 10;
 
 pub(crate) struct Lane {
     registry: Arc<Registry>,
@@ -36,6 +39,10 @@ pub(crate) struct Lane {
 
 struct State {
     publisher: bool,
+    /// What may be published on at once, without the publisher.
+    outlet: Option<Outlet>,
+    /// The publisher may have parcels in its hands that it has not written.
+    taken: bool,
     subscriber: bool,
     queue: VecDeque<Parcel>,
     queued: usize,
@@ -53,6 +60,12 @@ impl State {
     fn facts(&self) -> Facts {
         Facts { publisher: self.publisher, subscriber: self.subscriber, buffered: !self.buffer.is_empty() }
     }
+
+    /// What a message may be published on at once, because nothing is in front of it.
+    fn shortcut(&self, step: Step, parcel: &Parcel) -> Option<Outlet> {
+        let first = self.queue.is_empty() && !self.taken && parcel.size() <= SMALL;
+        self.outlet.as_ref().filter(|_| first && matches!(step, Step::Publish)).cloned()
+    }
 }
 
 impl Lane {
@@ -63,6 +76,8 @@ impl Lane {
         };
         let state = State {
             publisher: false,
+            outlet: None,
+            taken: false,
             subscriber: false,
             queue: VecDeque::new(),
             queued: 0,
@@ -109,6 +124,17 @@ impl Lane {
         let (parcel, ticket) = Parcel::new(member, channel, bytes, kind);
         let mut state = self.lock();
         let step = decide(class, state.facts(), self.policy);
+        if let Some(outlet) = state.shortcut(step, &parcel)
+            && let Some(mut pipe) = outlet.idle()
+        {
+            // It has its place; who comes next finds the connection taken, or busy, and goes through the queue.
+            drop(state);
+            pipe.publish(vec![parcel]);
+            if !pipe.write_at_once() {
+                self.wake.notify_one();
+            }
+            return ticket;
+        }
         self.carry_out(&mut state, step, parcel);
         drop(state);
         if !matches!(step, Step::Publish | Step::Fail) {
@@ -178,9 +204,11 @@ impl Lane {
         self.stats.dropped(state.buffer.push(keep(parcel)));
     }
 
-    /// Messages can be published.
-    pub(crate) fn publisher_up(&self) {
-        self.lock().publisher = true;
+    /// Messages can be published; on the outlet, if there is one, without the publisher.
+    pub(crate) fn publisher_up(&self, outlet: Option<Outlet>) {
+        let mut state = self.lock();
+        state.publisher = true;
+        state.outlet = outlet;
     }
 
     /// Puts what was taken last, and of which no byte was written, back to its place.
@@ -196,6 +224,7 @@ impl Lane {
     pub(crate) fn publisher_down(&self) {
         let mut state = self.lock();
         state.publisher = false;
+        state.outlet = None;
         self.raise_fence(&mut state);
         state.queued = 0;
         let queue = std::mem::take(&mut state.queue);
@@ -286,7 +315,8 @@ impl Lane {
         self.wake.notified().await;
     }
 
-    /// Takes what may be written now, in order: at least one parcel if there is any and `bytes` is not 0.
+    /// Takes what may be written now, in order: at least one parcel if there is any and `bytes` is not 0. All that was taken
+    /// before must have been handed to its connection.
     pub(crate) fn take(&self, count: usize, bytes: usize) -> Vec<Parcel> {
         let mut state = self.lock();
         let mut taken = Vec::with_capacity(count.min(state.queue.len()));
@@ -297,6 +327,7 @@ impl Lane {
             taken.push(parcel);
         }
         state.queued -= size;
+        state.taken = !taken.is_empty();
         taken
     }
 
@@ -401,10 +432,15 @@ mod tests {
     use super::*;
     use crate::health::Role;
     use crate::options::RedisOptions;
+    use crate::pipe::{Pipe, Replies};
+    use crate::resp::Publish;
     use crate::wire::{Channels, Codec, Invocation};
     use bytes::Bytes;
+    use futures_util::FutureExt;
     use signalr_core::{BackplaneErrorKind, BackplaneSink, BackplaneState, InvocationMessage};
     use signalr_protocol::Protocol;
+    use std::task::{Context, Waker};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
     const ROOM: usize = 1 << 30;
 
@@ -443,7 +479,7 @@ mod tests {
             let member = Member::new("node".into(), Codec::new(Channels::new("", "H")), log.clone()).unwrap();
             registry.join(&member, "probe".into());
             let _ = registry.want(&member, vec!["H:group:g".into()]);
-            lane.publisher_up();
+            lane.publisher_up(None);
             lane.subscriber_up();
             health.up(Role::Publisher);
             health.up(Role::Subscriber);
@@ -509,7 +545,7 @@ mod tests {
         assert_eq!(world.log.heard(), [2, 3]);
         world.lane.settle(all(flying, Outcome::Unknown));
         assert_eq!((first.await, second.await), (Ok(Outcome::Unknown), Ok(Outcome::Buffered)));
-        world.lane.publisher_up();
+        world.lane.publisher_up(None);
         drop(world.say(4));
         assert!(world.lane.take(9, ROOM).is_empty(), "the fleet is not back yet");
         world.lane.replay(Instant::now());
@@ -521,6 +557,71 @@ mod tests {
         world.lane.settle(all(left, Outcome::Receivers(1)));
         assert!(world.lane.is_settled());
         assert_eq!((world.counters().replayed, world.counters().published), (3, 4));
+    }
+
+    /// A connection whose other end is `far`, with room for so many bytes.
+    fn outlet(room: usize) -> (Outlet, DuplexStream) {
+        let (near, far) = tokio::io::duplex(room);
+        (Outlet::new(Pipe::new(Box::new(near), Arc::default(), Publish::new("PUBLISH"))), far)
+    }
+
+    /// Redis answers so many messages; what they were.
+    async fn answer(outlet: &Outlet, far: &mut DuplexStream, count: usize) -> Vec<u8> {
+        far.write_all(&b":1\r\n".repeat(count)).await.unwrap();
+        let mut replies = Replies::new();
+        assert!(outlet.lock().poll(&mut Context::from_waker(Waker::noop()), &mut replies).is_ready());
+        written(&replies.into_iter().map(|(parcel, _)| parcel).collect::<Vec<_>>())
+            .into_iter()
+            .map(|(byte, _)| byte)
+            .collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_with_nothing_in_front_of_it_is_written_by_whoever_publishes_it() {
+        let world = World::new("");
+        let (outlet, mut far) = outlet(4096);
+        world.lane.publisher_up(Some(outlet.clone()));
+        let _tickets = [world.say(1), world.say(2)];
+        assert!(outlet.lock().in_flight() > 0 && world.lane.woken().now_or_never().is_some());
+        let second = world.lane.take(9, ROOM);
+        assert_eq!(written(&second), [(2, None)], "the first is on its way already");
+        // Nothing is on its way any more, but the publisher still holds the second.
+        assert_eq!(answer(&outlet, &mut far, 1).await, [1]);
+        drop(world.say(3));
+        outlet.lock().publish(second);
+        outlet.lock().publish(world.lane.take(9, ROOM));
+        assert_eq!(answer(&outlet, &mut far, 2).await, [2, 3]);
+        assert_eq!(outlet.lock().in_flight(), 0);
+        assert!(world.lane.take(9, ROOM).is_empty());
+        drop(world.say(4));
+        assert!(world.lane.take(9, ROOM).is_empty());
+        assert_eq!(answer(&outlet, &mut far, 1).await, [4]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_written_at_once_is_left_to_the_publisher() {
+        let world = World::new("");
+        let (small, mut far) = outlet(40);
+        world.lane.publisher_up(Some(small.clone()));
+        while world.lane.woken().now_or_never().is_some() {}
+        drop(world.say(1));
+        assert!(world.lane.woken().now_or_never().is_some() && world.lane.take(9, ROOM).is_empty());
+        far.read_exact(&mut [0; 40]).await.unwrap();
+        let mut replies = Replies::new();
+        assert!(small.lock().poll(&mut Context::from_waker(Waker::noop()), &mut replies).is_pending());
+        assert!(far.read(&mut [0; 400]).await.unwrap() > 0, "the rest");
+
+        // Nobody is there any more: the publisher is to find that out.
+        let (cut, far) = outlet(4096);
+        drop(far);
+        world.lane.publisher_up(Some(cut.clone()));
+        drop(world.say(2));
+        assert!(world.lane.woken().now_or_never().is_some() && !cut.lock().is_over());
+        assert!(cut.lock().poll(&mut Context::from_waker(Waker::noop()), &mut replies).is_ready());
+        assert!(cut.lock().is_over() && replies.is_empty() && cut.idle().is_none());
+        assert_eq!(cut.lock().unwritten().len(), 1);
+        drop(world.say(3));
+        assert_eq!(written(&world.lane.take(9, ROOM)), [(3, None)]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -536,7 +637,7 @@ mod tests {
         world.lane.fence_passed(world.lane.fence());
         assert_eq!((first.await, second.await), (Ok(Outcome::Unknown), Ok(Outcome::Buffered)));
         assert_eq!((world.log.heard(), world.counters().unknown), (vec![2, 3], 1));
-        world.lane.publisher_up();
+        world.lane.publisher_up(None);
         world.lane.replay(Instant::now());
         assert_eq!(written(&world.lane.take(9, ROOM)), [(2, node()), (3, node())]);
     }
@@ -549,14 +650,14 @@ mod tests {
         for byte in 1..4 {
             drop(world.say(byte));
         }
-        world.lane.publisher_up();
+        world.lane.publisher_up(None);
         world.lane.replay(Instant::now());
         let flying = world.lane.take(1, ROOM);
         drop(world.say(4));
         world.lane.publisher_down();
         world.lane.settle(all(flying, Outcome::Unknown));
         world.lane.fence_passed(world.lane.fence());
-        world.lane.publisher_up();
+        world.lane.publisher_up(None);
         world.lane.replay(Instant::now());
         assert_eq!(written(&world.lane.take(9, ROOM)), [(2, node()), (3, node()), (4, node())]);
         assert_eq!(world.log.heard(), [1, 2, 3, 4]);

@@ -204,6 +204,7 @@ mod meter;
 mod moves;
 pub mod options;
 mod outage;
+mod outlet;
 mod parcel;
 mod pipe;
 mod pool;

@@ -1,6 +1,6 @@
 //! A connection that messages are published on: commands out, replies in, in the same order.
 //!
-//! Owns what was written and not answered. It is polled by whoever publishes, in the same task, so that a message costs no
+//! Owns what was written and not answered. It is polled by the publisher, in the same task, so that a message costs no
 //! task switch and no future of its own; questions of others come through an [`Asker`]. The stream comes from `dial`,
 //! logged in; what an end means is the publisher's business.
 
@@ -26,6 +26,8 @@ pub(crate) struct Pipe {
     traffic: Arc<Traffic>,
     publish: Publish,
     owed: VecDeque<Owed>,
+    /// What the parcels among them count.
+    in_flight: usize,
     unwritten: Vec<Parcel>,
     questions: mpsc::Receiver<Question>,
     asker: Asker,
@@ -63,6 +65,7 @@ impl Pipe {
             traffic,
             publish,
             owed: VecDeque::new(),
+            in_flight: 0,
             unwritten: Vec::new(),
             questions,
             asker: Asker(asker),
@@ -82,6 +85,20 @@ impl Pipe {
         !self.owed.is_empty()
     }
 
+    /// Bytes of messages that were not answered, as parcels count them.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// Whether it lives and has nothing to write and nothing to wait for.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.owed.is_empty() && self.has_written()
+    }
+
+    fn has_written(&self) -> bool {
+        self.wire.as_ref().is_some_and(|wire| wire.unwritten() == 0)
+    }
+
     /// Whether the connection has ended.
     pub(crate) fn is_over(&self) -> bool {
         self.wire.is_none()
@@ -89,6 +106,7 @@ impl Pipe {
 
     /// Queues messages; the next poll writes them.
     pub(crate) fn publish(&mut self, parcels: Vec<Parcel>) {
+        self.in_flight += parcels.iter().map(|parcel| parcel.size()).sum::<usize>();
         if let Some(wire) = &mut self.wire {
             for parcel in &parcels {
                 self.publish.write(wire.out(), parcel.channel.as_bytes(), &parcel.bytes);
@@ -99,6 +117,12 @@ impl Pipe {
         }
     }
 
+    /// Writes what the system takes at once; true when that was all. Otherwise the publisher must [poll](Self::poll), whatever the
+    /// reason: it is the one to find out that the connection has ended.
+    pub(crate) fn write_at_once(&mut self) -> bool {
+        self.poll_write(&mut Context::from_waker(Waker::noop())).is_ok() && self.has_written()
+    }
+
     /// Writes and reads. Ready when there are replies, or the connection has just ended; never again after that.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, replies: &mut Replies) -> Poll<()> {
         if self.is_over() {
@@ -107,6 +131,7 @@ impl Pipe {
         let before = replies.len();
         self.take_questions(cx);
         let ended = self.poll_write(cx).is_err() | self.poll_read(cx, replies).is_err();
+        self.answered(&replies[before..]);
         if ended {
             self.end();
         }
@@ -116,7 +141,9 @@ impl Pipe {
     /// Ends the connection; what has arrived by now counts.
     pub(crate) fn cut(&mut self, replies: &mut Replies) {
         if !self.is_over() {
+            let before = replies.len();
             let _ = self.poll_read(&mut Context::from_waker(Waker::noop()), replies);
+            self.answered(&replies[before..]);
             self.end();
         }
     }
@@ -128,15 +155,21 @@ impl Pipe {
 
     /// What was written, or in part, and never answered.
     pub(crate) fn unanswered(&mut self) -> impl Iterator<Item = Parcel> + '_ {
+        self.in_flight = 0;
         self.owed.drain(..).flat_map(|owed| match owed {
             Owed::Parcels(parcels) => parcels,
             Owed::Answer(_) => Vec::new().into_iter(),
         })
     }
 
+    fn answered(&mut self, replies: &[(Parcel, Value)]) {
+        self.in_flight -= replies.iter().map(|(parcel, _)| parcel.size()).sum::<usize>();
+    }
+
     fn end(&mut self) {
         let left = self.wire.take().map_or(0, |wire| wire.unwritten());
         self.unwritten = take_back(&mut self.owed, &self.publish, left);
+        self.in_flight -= self.unwritten.iter().map(|parcel| parcel.size()).sum::<usize>();
         self.questions.close();
         self.owed.retain(|owed| matches!(owed, Owed::Parcels(_)));
     }

@@ -27,10 +27,7 @@ impl Session<'_> {
             return None;
         }
         let mut useless = None;
-        let settled = replies.drain(..).map(|(parcel, value)| {
-            self.bytes -= parcel.size();
-            (parcel, outcome(value, &mut useless))
-        });
+        let settled = replies.drain(..).map(|(parcel, value)| (parcel, outcome(value, &mut useless)));
         self.shared.lane.settle(settled.collect());
         self.end_outage();
         useless

@@ -11,6 +11,7 @@ use crate::fan::Fan;
 use crate::health::Role;
 use crate::member::Member;
 use crate::moves::Moves;
+use crate::outlet::Outlet;
 use crate::parcel::Parcel;
 use crate::pipe::Replies;
 use crate::pulse::steps;
@@ -39,8 +40,6 @@ pub(super) struct Session<'a> {
     pub(super) fan: Fan,
     pub(super) moves: Moves,
     pub(super) breaker: &'a mut Breaker,
-    /// Bytes that were written and not answered.
-    pub(super) bytes: usize,
     questions: FuturesUnordered<BoxFuture<'static, Answer>>,
     pub(super) steps: u32,
     pub(super) period: u32,
@@ -80,7 +79,6 @@ impl<'a> Session<'a> {
             fan,
             moves: Moves::default(),
             breaker,
-            bytes: 0,
             questions: FuturesUnordered::new(),
             steps: 0,
             period: steps(shared.settings.probe_period),
@@ -103,7 +101,7 @@ impl<'a> Session<'a> {
             return error;
         }
         self.shared.set_asking(Some(&self.fan));
-        self.shared.lane.publisher_up();
+        self.shared.lane.publisher_up(self.outlet());
         self.shared.health.up(Role::Publisher);
         let shared = self.shared;
         let conn = self.fan.asker(0);
@@ -124,7 +122,8 @@ impl<'a> Session<'a> {
         self.shared.health.lost(Role::Publisher, error.clone());
         // Replies that had arrived count; all others are unknown for ever.
         self.settle(&mut last);
-        let unknown = self.fan.unanswered().map(|parcel| (parcel, Ok(Outcome::Unknown))).collect();
+        let unknown =
+            self.fan.unanswered().into_iter().map(|parcel| (parcel, Ok(Outcome::Unknown))).collect();
         self.shared.lane.settle(unknown);
         self.end_outage();
         error
@@ -191,7 +190,7 @@ impl<'a> Session<'a> {
         // Behind all that is in flight.
         let mut marker = std::pin::pin!(self.shared.marker_on(self.fan.askers()));
         let (mut replies, mut passed) = (Replies::new(), false);
-        while !passed || (self.bytes > 0 && self.fan.is_waiting()) {
+        while !passed || (self.fan.in_flight() > 0 && self.fan.is_waiting()) {
             tokio::select! {
                 biased;
                 () = &mut deadline => return,
@@ -203,10 +202,10 @@ impl<'a> Session<'a> {
 
     /// Follows slots that have moved, once nothing is in flight that could be overtaken.
     fn move_on(&mut self) {
-        if self.bytes > 0 {
-            return;
-        }
-        if let Some((table, pipes)) = self.moves.take() {
+        if self.moves.holds()
+            && self.fan.in_flight() == 0
+            && let Some((table, pipes)) = self.moves.take()
+        {
             tracing::info!("slots of the Redis Cluster have moved, or a node is back");
             let marker = self.shared.marker_on(self.fan.askers());
             let passed = async {
@@ -226,16 +225,21 @@ impl<'a> Session<'a> {
             return;
         }
         let room = self.shared.settings.in_flight_bytes;
-        while self.bytes < room {
-            let parcels = self.shared.lane.take(BATCH, room - self.bytes);
+        loop {
+            let free = room.saturating_sub(self.fan.in_flight());
+            let parcels = if free > 0 { self.shared.lane.take(BATCH, free) } else { Vec::new() };
             if parcels.is_empty() {
                 return;
             }
-            self.bytes += parcels.iter().map(Parcel::size).sum::<usize>();
             for (place, parcels) in self.sorted(parcels) {
                 self.fan.publish(place, parcels);
             }
         }
+    }
+
+    /// What others may publish on. Not on a stream of the application's own or under TLS: these may need more than the moment.
+    fn outlet(&self) -> Option<Outlet> {
+        self.fan.outlet().filter(|_| self.shared.settings.transport.is_plain())
     }
 
     /// Parcels by the connection that they take; on each the order stays.

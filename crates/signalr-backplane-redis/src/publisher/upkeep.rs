@@ -25,7 +25,7 @@ impl Session<'_> {
         }
         let now = Instant::now();
         self.shared.lane.expire(now);
-        self.shared.in_flight.store(self.bytes, Ordering::Relaxed);
+        self.shared.in_flight.store(self.fan.in_flight(), Ordering::Relaxed);
         self.replay(now);
         self.end_outage();
         None
