@@ -109,7 +109,8 @@
 //! by hand is left. Among several endpoints that say they are primary the first of the list is used; nothing but Sentinel
 //! can tell which of them is right: not the reference library's tie-breaker either, a key that one of them may hold. The
 //! option `tieBreaker` is taken and written back, so that a connection string may be shared with .NET, and nothing reads or
-//! writes that key here.
+//! writes that key here. ASP.NET Core servers may stay with a primary that hung until it had been demoted, and are then heard
+//! by their own clients only (seen with 10.0, for more than a minute).
 //!
 //! Commands that are sent: `HELLO`, `AUTH`, `SELECT`, `SUBSCRIBE`, `UNSUBSCRIBE`, `PUBLISH`; without `HELLO` and without a
 //! password one `PING`, unless it is disabled, which shows whether one is wanted; `PUBSUB NUMSUB` to see
@@ -171,7 +172,9 @@
 //! goes on may hand it on then, behind newer messages, as it does with what is unknown. Nothing that a client could do tells of
 //! either. All else that is lost is counted, or lies in a gap that was reported.
 //!
-//! Whether a client still has a server is unknown while a node that owns slots cannot be asked. [`RedisBackplane::pool`] has
+//! Whether a client still has a server is unknown while a node that owns slots cannot be asked. Others are not asked: the
+//! clients of an ASP.NET Core server that goes on listening to a node which was demoted while it hung are not found, until that
+//! server subscribes anew. [`RedisBackplane::pool`] has
 //! connections to each node; they send commands on to the owners of their keys
 //! ([`get_for`](RedisPool::get_for) goes there at once), also while a slot moves.
 //!

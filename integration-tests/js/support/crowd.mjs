@@ -6,6 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import assert from 'node:assert/strict';
 import { PROTOCOLS, connect } from './client.mjs';
+import { REFERENCE_IS_LOST } from './fleet.mjs';
 import { deferred, within } from './wait.mjs';
 
 const ROOMS = 20;
@@ -21,7 +22,7 @@ export class Crowd {
   #inOutage = false;
 
   /**
-   * @param nodes the servers
+   * @param nodes the servers; `isOurs` tells which are not the reference's
    * @param helpers a connection to each of them that lasts
    */
   constructor(nodes, helpers) {
@@ -85,7 +86,7 @@ export class Crowd {
   }
 
   async #round(test, n, turn) {
-    const [second, third] = [1, 2].map((step) => this.#helpers[(n + step) % this.#helpers.length]);
+    const [second, third] = [1, 2].map((step) => (n + step) % this.#helpers.length);
     const connection = await connect(test, `${this.#nodes[n].url}/scale`, PROTOCOLS[turn % 2]);
     const word = randomBytes(8).toString('hex');
     const heard = deferred();
@@ -95,10 +96,13 @@ export class Crowd {
     connection.on('ask', (text) => text.length);
     const room = `room ${turn % ROOMS}`;
     await connection.invoke('Join', room);
-    await second.invoke('SendGroup', room, 'room', word);
+    await this.#helpers[second].invoke('SendGroup', room, 'room', word);
     await heard.promise;
-    const answer = await third.invoke('AskClient', connection.connectionId, 'ask', word);
-    assert.equal(answer, word.length);
+    // In a Cluster the reference finds nobody, and is not found where it goes on listening to a node that was demoted.
+    if (!REFERENCE_IS_LOST || [n, third].every((at) => this.#nodes[at].isOurs)) {
+      const answer = await this.#helpers[third].invoke('AskClient', connection.connectionId, 'ask', word);
+      assert.equal(answer, word.length);
+    }
     // The others leave without a word.
     if (turn % 2 === 0) await connection.invoke('Leave', room);
   }

@@ -36,7 +36,13 @@ export class Ledger {
 
   /** Whether of every stream this number, or a later one, has come. */
   has(numbers) {
-    return TOPICS.every((topic) => numbers[topic].every((number, speaker) => this.#stream(topic, speaker).next > number));
+    return this.lacks(numbers).length === 0;
+  }
+
+  /** The streams of which neither this number nor a later one has come. */
+  lacks(numbers) {
+    const behind = (topic) => (number, speaker) => (this.#stream(topic, speaker).next > number ? [] : [`${topic} ${speaker}`]);
+    return TOPICS.flatMap((topic) => numbers[topic].flatMap(behind(topic)));
   }
 
   /** What is lost of one speaker. */

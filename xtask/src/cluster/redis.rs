@@ -91,6 +91,23 @@ impl Redis {
         let mut env = self.variables.clone();
         env.push(("SIGNALR_CLUSTER_REDIS".to_owned(), self.ours.clone()));
         env.push(("SIGNALR_CLUSTER_REDIS_DOTNET".to_owned(), self.reference.clone()));
+        env.push(("SIGNALR_CLUSTER_PROCESSES".to_owned(), Value::from(self.processes.clone()).to_string()));
         env
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// xtask is built before everything else and does not depend on what it builds.
+    #[test]
+    fn the_kinds_are_those_that_can_be_started() {
+        let source = include_str!("../../../integration-tests/src/topology/mod.rs");
+        let list = source.split_once("pub const ALL").and_then(|(_, rest)| rest.split_once("];")).unwrap().0;
+        let there: Vec<&str> = list.lines().filter_map(|line| line.trim().strip_prefix("(\"")).collect();
+        let there: Vec<&str> = there.iter().filter_map(|line| line.split('"').next()).collect();
+        let here: Vec<String> = Topology::value_variants().iter().map(|kind| kind.name()).collect();
+        assert_eq!(here, there);
     }
 }

@@ -46,10 +46,11 @@ impl Run {
 
     /// Why it cannot run on this kind of Redis, if so.
     pub(super) fn objection(self, topology: Topology) -> Option<&'static str> {
+        use Topology::{Cluster, Sentinel, Standalone};
         match self {
-            Self::Soak if topology != Topology::Standalone => {
-                Some("it restarts its Redis again and again, which must be a single one")
-            }
+            Self::Soak if !matches!(topology, Standalone | Sentinel | Cluster) => Some(
+                "it asks the servers of Redis what they hold, and knows neither passwords nor certificates",
+            ),
             _ => None,
         }
     }
@@ -67,10 +68,12 @@ pub(super) fn run(
     // Faults end servers of their Redis, so each test of theirs starts its own.
     let servers = match run {
         Run::Targets => Some(options.clone()),
-        Run::Conformance | Run::Mixed | Run::Elastic => {
+        // It kills and starts a single Redis by itself.
+        Run::Soak if topology == Topology::Standalone => None,
+        Run::Conformance | Run::Mixed | Run::Elastic | Run::Soak => {
             Some(Options { nodes: 0, dotnet: 0, front: false, ..options.clone() })
         }
-        Run::Faults | Run::Soak => None,
+        Run::Faults => None,
     };
     let fleet = servers.map(|options| Fleet::start(workspace, programs, &options, topology)).transpose()?;
     env.extend(fleet.iter().flat_map(Fleet::env));
