@@ -84,8 +84,9 @@
 //! # Connections
 //!
 //! Two per server process, for all hubs (in a Cluster the publisher has one per owner of slots): the subscriber carries
-//! nothing but subscriptions, the publisher everything else. What is published is written and answered in the publisher's
-//! own task, many messages per system call. Both are watched by their traffic and by a probe, dialled
+//! nothing but subscriptions, the publisher everything else. A small message with nothing in front of it is written by
+//! whoever publishes it (on plain sockets, not in a Cluster); else the publisher's own task writes, many messages per system
+//! call. Both are watched by their traffic and by a probe, dialled
 //! again without an end. [`RedisBackplane::pool`] is for an application's own work with keys.
 //! deadpool-redis makes and keeps its connections, wherever they are plain TCP or Unix sockets to a server that has `PING`
 //! and `UNWATCH`, by which it tests them (a user without the right to one of them gets a new connection each time); with
