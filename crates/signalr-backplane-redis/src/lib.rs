@@ -80,6 +80,8 @@
 //! or 2 s have passed since this server listens again), then leave in order, in front of everything newer; [`RedisEvent::Restored`] says what was
 //! replayed, dropped and unknown. Across an outage order holds per sender and topic, except that the echo of an unknown
 //! message may follow newer ones.
+//! A Redis that is killed may have confirmed in its last moment what it had handed to nobody yet, at most what one turn of its
+//! event loop takes: that is lost and counted as published, and nothing that a client could do tells of it.
 //!
 //! # Connections
 //!
