@@ -3,6 +3,7 @@
 //! Owns wishes and those who wait for them. It never talks to Redis: the subscriber takes batches of differences from
 //! here and reports what was confirmed ([`sync`]). Wishes outlive connections; what is in force does not.
 
+mod listeners;
 mod state;
 mod sync;
 mod wish;
@@ -31,6 +32,7 @@ impl Registry {
     pub(crate) fn new() -> Self {
         let state = State {
             channels: HashMap::new(),
+            waiting: HashMap::new(),
             dirty: VecDeque::new(),
             phase: Phase::Connecting,
             joined: Vec::new(),
@@ -67,9 +69,7 @@ impl Registry {
         state.joined.retain(|other| !Arc::ptr_eq(other, member));
         let mut emptied = Vec::new();
         for (channel, entry) in &mut state.channels {
-            let before = entry.members.len();
-            entry.members.retain(|other| !Arc::ptr_eq(other, member));
-            if before > 0 && entry.members.is_empty() {
+            if entry.members.remove(member) && entry.members.all().is_empty() {
                 emptied.push(channel.clone());
             }
         }
@@ -110,13 +110,10 @@ impl Registry {
     pub(crate) fn unwant(&self, member: &Arc<Member>, channels: &[String]) {
         let mut state = self.write();
         for channel in channels {
-            let Some((channel, entry)) = state.channels.get_key_value(&**channel) else { continue };
-            if entry.members.iter().any(|other| Arc::ptr_eq(other, member)) {
-                let channel = channel.clone();
-                if let Some(entry) = state.channels.get_mut(&channel) {
-                    entry.members.retain(|other| !Arc::ptr_eq(other, member));
-                }
-                state.touch(&channel);
+            let Some((known, _)) = state.channels.get_key_value(&**channel) else { continue };
+            let known = known.clone();
+            if state.channels.get_mut(&known).is_some_and(|entry| entry.members.remove(member)) {
+                state.touch(&known);
             }
         }
         drop(state);
@@ -126,8 +123,7 @@ impl Registry {
     /// Whether a hub wants a channel.
     pub(crate) fn wants(&self, member: &Arc<Member>, channel: &str) -> bool {
         let state = self.read();
-        let entry = state.channels.get(channel);
-        entry.is_some_and(|entry| entry.members.iter().any(|other| Arc::ptr_eq(other, member)))
+        state.channels.get(channel).is_some_and(|entry| entry.members.contain(member))
     }
 
     pub(crate) fn receivers(&self, channel: &str) -> Receivers {
@@ -135,7 +131,7 @@ impl Registry {
         match state.channels.get(channel) {
             None => Receivers::Nobody,
             Some(entry) if entry.probe => Receivers::Probe,
-            Some(entry) => match &entry.members[..] {
+            Some(entry) => match entry.members.all() {
                 [] => Receivers::Nobody,
                 [member] => Receivers::One(member.clone()),
                 members => Receivers::Some(members.to_vec()),

@@ -2,6 +2,7 @@
 //!
 //! Owns the entries and the list of those that may differ from what is in force on the connection.
 
+use super::listeners::Listeners;
 use super::wish::Wish;
 use crate::member::Member;
 use std::collections::{HashMap, VecDeque};
@@ -9,6 +10,8 @@ use std::sync::Arc;
 
 pub(super) struct State {
     pub(super) channels: HashMap<Arc<str>, Entry>,
+    /// Who waits for what is not in force yet: few at a time.
+    pub(super) waiting: HashMap<Arc<str>, Vec<Arc<Wish>>>,
     pub(super) dirty: VecDeque<Arc<str>>,
     pub(super) phase: Phase,
     pub(super) joined: Vec<Arc<Member>>,
@@ -17,11 +20,10 @@ pub(super) struct State {
 
 #[derive(Default)]
 pub(super) struct Entry {
-    pub(super) members: Vec<Arc<Member>>,
+    pub(super) members: Listeners,
     pub(super) probe: bool,
     pub(super) in_force: bool,
     pub(super) dirty: bool,
-    pub(super) waiting: Vec<Arc<Wish>>,
 }
 
 /// How the subscriber's connection is.
@@ -42,9 +44,7 @@ impl State {
             None => channel.into(),
         };
         let entry = self.channels.entry(channel.clone()).or_default();
-        if !entry.members.iter().any(|other| Arc::ptr_eq(other, member)) {
-            entry.members.push(member.clone());
-        }
+        entry.members.add(member);
         if entry.in_force {
             return;
         }
@@ -52,7 +52,7 @@ impl State {
             wish.lose();
         } else {
             wish.expect();
-            entry.waiting.push(wish.clone());
+            self.waiting.entry(channel.clone()).or_default().push(wish.clone());
         }
         self.touch(&channel);
     }
@@ -62,9 +62,7 @@ impl State {
         let Some(entry) = self.channels.get_mut(channel) else { return };
         if !entry.is_wanted() {
             // Nobody wants it any more; whoever still waits has taken the wish back.
-            for wish in entry.waiting.drain(..) {
-                wish.fulfil();
-            }
+            fulfil(&mut self.waiting, channel);
         }
         if !std::mem::replace(&mut entry.dirty, true) {
             self.dirty.push_back(channel.clone());
@@ -82,11 +80,19 @@ impl State {
     }
 }
 
+/// Tells those who wait for a channel.
+pub(super) fn fulfil(waiting: &mut HashMap<Arc<str>, Vec<Arc<Wish>>>, channel: &str) {
+    waiting.remove(channel).into_iter().flatten().for_each(|wish| wish.fulfil());
+    if waiting.is_empty() {
+        waiting.shrink_to(ROOM);
+    }
+}
+
 /// Channels that there is always room for.
 const ROOM: usize = 64;
 
 impl Entry {
     pub(super) fn is_wanted(&self) -> bool {
-        self.probe || !self.members.is_empty()
+        self.probe || !self.members.all().is_empty()
     }
 }

@@ -3,7 +3,7 @@
 //! Owns the batches of differences, and the transitions of a connection from made to live to lost.
 
 use super::Registry;
-use super::state::{Phase, State};
+use super::state::{Phase, State, fulfil};
 use crate::member::Member;
 use std::sync::Arc;
 
@@ -28,18 +28,16 @@ impl Registry {
         let mut state = self.write();
         state.phase = Phase::Lost;
         state.dirty.clear();
-        let State { channels, dirty, .. } = &mut *state;
+        let State { channels, waiting, dirty, .. } = &mut *state;
+        std::mem::take(waiting).into_values().flatten().for_each(|wish| wish.lose());
         channels.retain(|channel, entry| {
             entry.in_force = false;
             entry.dirty = entry.is_wanted();
             // Others take a server for back when it listens to the channel of all: that comes last.
-            if entry.dirty && entry.members.iter().any(|member| member.all_channel() == &**channel) {
+            if entry.dirty && entry.members.all().iter().any(|member| member.all_channel() == &**channel) {
                 dirty.push_back(channel.clone());
             } else if entry.dirty {
                 dirty.push_front(channel.clone());
-            }
-            for wish in entry.waiting.drain(..) {
-                wish.lose();
             }
             entry.dirty
         });
@@ -84,13 +82,11 @@ impl Registry {
     /// Redis has confirmed a batch.
     pub(crate) fn confirmed(&self, batch: &Batch) {
         let mut state = self.write();
+        let State { channels, waiting, .. } = &mut *state;
         for channel in &batch.subscribe {
-            if let Some(entry) = state.channels.get_mut(channel) {
+            if let Some(entry) = channels.get_mut(channel) {
                 entry.in_force = true;
-                // Nobody waits any more, for as long as it stays in force: no room is kept.
-                for wish in std::mem::take(&mut entry.waiting) {
-                    wish.fulfil();
-                }
+                fulfil(waiting, channel);
             }
         }
         for channel in &batch.unsubscribe {

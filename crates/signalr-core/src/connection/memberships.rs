@@ -3,11 +3,15 @@
 //! Owns names only; who is in a group is in the tables. A connection may be in very many groups, so leaving one must not
 //! look at the others; most are in none, so an empty set costs a pointer.
 
-use indexmap::IndexSet;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 #[derive(Debug, Default)]
-pub(crate) struct Memberships(Option<Box<IndexSet<Arc<str>>>>);
+#[expect(
+    clippy::box_collection,
+    reason = "most connections are in no group: a pointer instead of 48 bytes for each"
+)]
+pub(crate) struct Memberships(Option<Box<HashSet<Arc<str>>>>);
 
 impl Memberships {
     pub(crate) fn add(&mut self, group: Arc<str>) {
@@ -16,7 +20,7 @@ impl Memberships {
 
     pub(crate) fn remove(&mut self, group: &str) {
         if let Some(groups) = &mut self.0 {
-            groups.swap_remove(group);
+            groups.remove(group);
             if groups.is_empty() {
                 self.0 = None;
             }
@@ -26,7 +30,7 @@ impl Memberships {
 
 impl IntoIterator for Memberships {
     type Item = Arc<str>;
-    type IntoIter = std::iter::Flatten<std::option::IntoIter<IndexSet<Arc<str>>>>;
+    type IntoIter = std::iter::Flatten<std::option::IntoIter<HashSet<Arc<str>>>>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.0.map(|groups| *groups).into_iter().flatten()

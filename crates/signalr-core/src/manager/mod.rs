@@ -5,6 +5,7 @@
 //! that every backplane has them.
 
 mod asked;
+mod crowd;
 mod error;
 mod groups;
 mod invoke;

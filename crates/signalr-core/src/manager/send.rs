@@ -3,8 +3,9 @@
 //! Owns the choice between local fan-out and the backplane (B-8.1, B-9.4). Encoding is
 //! [`OutgoingMessage`](crate::OutgoingMessage)'s, queueing the outbox's.
 
+use super::crowd::Crowd;
 use super::error::SendError;
-use super::tables::{Members, Tables};
+use super::tables::Tables;
 use super::{DeliveryOrder, HubLifetimeManager};
 use crate::backplane::{BackplaneHub, BackplaneMessage, InvocationMessage, Payloads, Topic};
 use crate::close_reason::CloseReason;
@@ -177,16 +178,20 @@ impl HubLifetimeManager {
         let tables = self.read();
         let mut message = OutgoingMessage::new(payloads);
         match target {
-            Target::All => deliver_all(&mut message, Some(&tables.connections), &[]),
-            Target::AllExcept(ids) => deliver_all(&mut message, Some(&tables.connections), ids),
-            Target::Group(group) => deliver_all(&mut message, tables.groups.get(group), &[]),
-            Target::GroupExcept(group, ids) => deliver_all(&mut message, tables.groups.get(group), ids),
-            Target::User(user) => deliver_all(&mut message, tables.users.get(user), &[]),
+            Target::All => deliver_all(&mut message, tables.connections.values(), &[]),
+            Target::AllExcept(ids) => deliver_all(&mut message, tables.connections.values(), ids),
+            Target::Group(group) => deliver_all(&mut message, members(tables.groups.get(group)), &[]),
+            Target::GroupExcept(group, ids) => {
+                deliver_all(&mut message, members(tables.groups.get(group)), ids)
+            }
+            Target::User(user) => deliver_all(&mut message, members(tables.users.get(user)), &[]),
             Target::Groups(groups) => {
-                groups.iter().for_each(|group| deliver_all(&mut message, tables.groups.get(group), &[]));
+                groups
+                    .iter()
+                    .for_each(|group| deliver_all(&mut message, members(tables.groups.get(group)), &[]));
             }
             Target::Users(users) => {
-                users.iter().for_each(|user| deliver_all(&mut message, tables.users.get(user), &[]));
+                users.iter().for_each(|user| deliver_all(&mut message, members(tables.users.get(user)), &[]));
             }
             Target::Connection(id) => deliver_listed(&mut message, &tables, std::slice::from_ref(id)),
             Target::Connections(ids) => deliver_listed(&mut message, &tables, ids),
@@ -198,9 +203,11 @@ impl HubLifetimeManager {
         let tables = self.read();
         let mut outgoing = OutgoingMessage::new(&message.payloads);
         match topic {
-            Topic::All => deliver_all(&mut outgoing, Some(&tables.connections), &message.excluded),
-            Topic::Group(group) => deliver_all(&mut outgoing, tables.groups.get(group), &message.excluded),
-            Topic::User(user) => deliver_all(&mut outgoing, tables.users.get(user), &[]),
+            Topic::All => deliver_all(&mut outgoing, tables.connections.values(), &message.excluded),
+            Topic::Group(group) => {
+                deliver_all(&mut outgoing, members(tables.groups.get(group)), &message.excluded)
+            }
+            Topic::User(user) => deliver_all(&mut outgoing, members(tables.users.get(user)), &[]),
             Topic::Connection(id) => deliver_listed(&mut outgoing, &tables, std::slice::from_ref(id)),
             _ => {}
         }
@@ -254,17 +261,24 @@ fn topics(target: &Target) -> (Vec<Topic>, Vec<ConnectionId>) {
     }
 }
 
-fn deliver_all(message: &mut OutgoingMessage<'_>, members: Option<&Members>, excluded: &[ConnectionId]) {
-    let Some(members) = members else { return };
+fn members(crowd: Option<&Crowd>) -> impl Iterator<Item = &Arc<Connection>> {
+    crowd.into_iter().flat_map(Crowd::iter)
+}
+
+fn deliver_all<'a>(
+    message: &mut OutgoingMessage<'_>,
+    members: impl Iterator<Item = &'a Arc<Connection>>,
+    excluded: &[ConnectionId],
+) {
     if excluded.is_empty() {
-        members.values().for_each(|connection| deliver(message, connection));
+        members.for_each(|connection| deliver(message, connection));
     } else if excluded.len() <= FEW {
-        let wanted = members.iter().filter(|(id, _)| !excluded.contains(id));
-        wanted.for_each(|(_, connection)| deliver(message, connection));
+        let wanted = members.filter(|connection| !excluded.contains(connection.id()));
+        wanted.for_each(|connection| deliver(message, connection));
     } else {
         let excluded: HashSet<&ConnectionId> = excluded.iter().collect();
-        let wanted = members.iter().filter(|(id, _)| !excluded.contains(id));
-        wanted.for_each(|(_, connection)| deliver(message, connection));
+        let wanted = members.filter(|connection| !excluded.contains(connection.id()));
+        wanted.for_each(|connection| deliver(message, connection));
     }
 }
 

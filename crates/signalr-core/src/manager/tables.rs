@@ -3,20 +3,18 @@
 //! Owns membership. Does not send and knows no backplane; says which first and last members have come and gone, so that
 //! the manager can subscribe and unsubscribe.
 
+use super::crowd::{Crowd, Left, Members};
 use crate::connection::Connection;
 use crate::ids::ConnectionId;
-use indexmap::IndexMap;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
-
-/// Some connections, in an order that is quick to walk.
-pub(super) type Members = IndexMap<ConnectionId, Arc<Connection>>;
 
 #[derive(Default)]
 pub(super) struct Tables {
     pub(super) connections: Members,
-    pub(super) groups: HashMap<Arc<str>, Members>,
-    pub(super) users: HashMap<Arc<str>, Members>,
+    pub(super) groups: HashMap<Arc<str>, Crowd>,
+    pub(super) users: HashMap<Arc<str>, Crowd>,
 }
 
 /// What became empty when a connection was removed.
@@ -31,11 +29,7 @@ impl Tables {
     pub(super) fn add(&mut self, connection: &Arc<Connection>) {
         let id = connection.id().clone();
         if let Some(user) = connection.user_id().filter(|user| !user.is_empty()) {
-            let members = match self.users.get_mut(user) {
-                Some(members) => members,
-                None => self.users.entry(user.into()).or_default(),
-            };
-            members.insert(id.clone(), connection.clone());
+            add(&mut self.users, user, connection);
         }
         self.connections.insert(id, connection.clone());
     }
@@ -45,18 +39,10 @@ impl Tables {
         self.connections.swap_remove(connection.id().as_str())?;
         let mut emptied = Emptied::default();
         for group in std::mem::take(&mut *connection.groups()) {
-            if self.leave(&group, connection.id()) {
-                emptied.groups.push(group);
-            }
+            emptied.groups.extend(remove(&mut self.groups, &group, connection.id()));
         }
-        if let Some(user) = connection.user_id()
-            && let Some(members) = self.users.get_mut(user)
-        {
-            members.swap_remove(connection.id().as_str());
-            if members.is_empty() {
-                emptied.user = self.users.remove_entry(user).map(|(user, _)| user);
-                give_back(&mut self.users);
-            }
+        if let Some(user) = connection.user_id() {
+            emptied.user = remove(&mut self.users, user, connection.id());
         }
         Some(emptied)
     }
@@ -67,9 +53,7 @@ impl Tables {
         if !self.connections.contains_key(connection.id().as_str()) {
             return None;
         }
-        let name = self.groups.get_key_value(group).map_or_else(|| group.into(), |(name, _)| name.clone());
-        let members = self.groups.entry(name.clone()).or_default();
-        let new = members.insert(connection.id().clone(), connection.clone()).is_none();
+        let (name, new) = add(&mut self.groups, group, connection);
         if new {
             connection.groups().add(name.clone());
         }
@@ -79,24 +63,36 @@ impl Tables {
     /// Takes a connection out of a group; true when the group is empty now because of that.
     pub(super) fn part(&mut self, connection: &Connection, group: &str) -> bool {
         connection.groups().remove(group);
-        self.leave(group, connection.id())
+        remove(&mut self.groups, group, connection.id()).is_some()
     }
+}
 
-    fn leave(&mut self, group: &str, id: &ConnectionId) -> bool {
-        let Some(members) = self.groups.get_mut(group) else { return false };
-        let left = members.swap_remove(id.as_str()).is_some();
-        let empty = members.is_empty();
-        if empty {
-            self.groups.remove(group);
-            give_back(&mut self.groups);
+/// The name as it is kept, and whether the connection is new under it.
+fn add(crowds: &mut HashMap<Arc<str>, Crowd>, name: &str, connection: &Arc<Connection>) -> (Arc<str>, bool) {
+    let known = crowds.get_key_value(name).map(|(name, _)| name.clone());
+    match crowds.entry(known.unwrap_or_else(|| name.into())) {
+        Entry::Occupied(mut crowd) => (crowd.key().clone(), crowd.get_mut().add(connection)),
+        Entry::Vacant(place) => {
+            let name = place.key().clone();
+            place.insert(Crowd::One(connection.clone()));
+            (name, true)
         }
-        left && empty
     }
+}
+
+/// The name, when nobody is left under it because of that.
+fn remove(crowds: &mut HashMap<Arc<str>, Crowd>, name: &str, id: &ConnectionId) -> Option<Arc<str>> {
+    if crowds.get_mut(name)?.remove(id) != Left::Last {
+        return None;
+    }
+    let (name, _) = crowds.remove_entry(name)?;
+    give_back(crowds);
+    Some(name)
 }
 
 /// Room that a crowd has needed is not kept once most of it has gone. At powers of two, so that whoever comes and goes at
 /// the border does not pay for it.
-fn give_back(names: &mut HashMap<Arc<str>, Members>) {
+fn give_back(names: &mut HashMap<Arc<str>, Crowd>) {
     let left = names.len();
     if left == 0 || left.is_power_of_two() {
         names.shrink_to(ROOM.max(2 * left));
@@ -109,11 +105,15 @@ const ROOM: usize = 64;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connect_info::{ConnectInfo, TransportKind};
+    use crate::framing::Unframed;
 
     #[test]
     fn room_for_many_groups_is_given_back_when_they_are_gone() {
-        let mut names: HashMap<Arc<str>, Members> = HashMap::new();
-        names.extend((0..10_000).map(|number| (number.to_string().into(), Members::new())));
+        let info = ConnectInfo::new(TransportKind::WebSockets);
+        let connection = Connection::new("c".into(), info, &Unframed, Arc::default(), None);
+        let mut names: HashMap<Arc<str>, Crowd> = HashMap::new();
+        names.extend((0..10_000).map(|number| (number.to_string().into(), Crowd::One(connection.clone()))));
         for number in 0..9_000 {
             names.remove(&*number.to_string());
             give_back(&mut names);
