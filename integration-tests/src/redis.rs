@@ -3,6 +3,7 @@
 //! Owns starting and ending it, and the questions that tests put to it. Nothing is kept on disk, unless its setup says so.
 
 use std::net::{Ipv4Addr, TcpListener};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ pub struct Ports {
 /// What a server is told beside its ports.
 #[derive(Debug, Clone, Default)]
 pub struct Setup {
+    /// Another program than the `redis-server` of this machine: an older one.
+    pub program: Option<PathBuf>,
     /// Words of the command line.
     pub arguments: Vec<String>,
     /// User and password by which tests command it; without them everybody may.
@@ -166,7 +169,7 @@ pub fn free_port() -> Result<u16> {
 }
 
 fn server(ports: Ports, setup: &Setup) -> Command {
-    let mut command = Command::new("redis-server");
+    let mut command = Command::new(setup.program.as_deref().unwrap_or("redis-server".as_ref()));
     command.args([
         "--port",
         &ports.plain.to_string(),
@@ -177,7 +180,12 @@ fn server(ports: Ports, setup: &Setup) -> Command {
         "--appendonly",
         "no",
     ]);
-    command.args(["--enable-debug-command", "yes", "--dir", "/tmp"]);
+    command.args(["--dir", "/tmp"]);
+    match setup.program {
+        None => command.args(["--enable-debug-command", "yes", "--rdb-del-sync-files", "yes"]),
+        // There everybody may. It reads nothing that a newer one has left there.
+        Some(_) => command.args(["--dbfilename", "older.rdb"]),
+    };
     if let Some(port) = ports.tls {
         command.args(["--tls-port", &port.to_string()]);
     }

@@ -3,6 +3,8 @@
 //! After every fault: nothing arrived twice; what is missing was said during the fault; and its number is what the senders
 //! counted, or a server that could not hear has reported a gap. The table of all faults is printed (`--nocapture`).
 
+#[path = "support/common_days.rs"]
+mod common_days;
 #[path = "support/faulty_fleet.rs"]
 mod faulty_fleet;
 #[path = "support/hard_days.rs"]
@@ -11,6 +13,7 @@ mod hard_days;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use common_days::{OUTAGE, hangs, killed, network};
 use faulty_fleet::{Account, Fleet, NODES, Node, eventually, passing};
 use futures_util::future::try_join_all;
 use serde_json::json;
@@ -20,12 +23,9 @@ use signalr_integration_tests::relay::{Line, Relay, Way};
 use signalr_integration_tests::socket::{Incoming, RawSocket};
 use signalr_integration_tests::{http, within};
 
-/// Long enough for every time-out to have struck, short enough to wait for.
-const OUTAGE: Duration = Duration::from_secs(5);
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis_is_killed_and_back_after_a_second() -> Result<()> {
-    killed("killed 1 s", Duration::from_secs(1)).await
+    killed(Redis::start().await?, "killed 1 s", Duration::from_secs(1)).await
 }
 
 /// The connection id of a user whose client does not know it itself.
@@ -45,51 +45,52 @@ fn is_question(text: &[u8]) -> bool {
 /// Longer than messages are kept: the oldest are dropped, and counted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis_is_killed_and_back_after_twenty_seconds() -> Result<()> {
-    killed("killed 20 s", Duration::from_secs(20)).await
+    killed(Redis::start().await?, "killed 20 s", Duration::from_secs(20)).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis_hangs() -> Result<()> {
-    let redis = Redis::start().await?;
-    let fleet = Fleet::start(&redis).await?;
-    let fault = async {
-        redis.pause().await?;
-        passing(OUTAGE).await?;
-        redis.resume().await
-    };
-    let recovery = fleet.suffer(fault).await?;
-    fleet.settle("Redis stopped 5 s", Account::BySender, recovery).await
+    hangs(Redis::start().await?, "Redis stopped 5 s").await
 }
 
 /// Both ways, without an end or a reset; the bytes in between arrive when it is over.
 /// Acceptance scenario 2.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_network_of_one_server_freezes() -> Result<()> {
-    network("one server frozen 5 s", Account::ByGap, |nodes| nodes[0].relay.freeze_all()).await
+    network(Redis::start().await?, "one server frozen 5 s", Account::ByGap, |nodes| {
+        nodes[0].relay.freeze_all()
+    })
+    .await
 }
 
 /// Acceptance scenario 2.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_network_of_all_servers_freezes() -> Result<()> {
     let freeze = |nodes: &[Node]| nodes.iter().for_each(|node| node.relay.freeze_all());
-    network("all frozen 5 s", Account::ByGap, freeze).await
+    network(Redis::start().await?, "all frozen 5 s", Account::ByGap, freeze).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_subscriber_is_cut() -> Result<()> {
-    network("subscriber cut 5 s", Account::ByGap, |nodes| nodes[0].relay.bar(Line::Subscriber)).await
+    network(Redis::start().await?, "subscriber cut 5 s", Account::ByGap, |nodes| {
+        nodes[0].relay.bar(Line::Subscriber)
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_publisher_is_cut() -> Result<()> {
-    network("publisher cut 5 s", Account::BySender, |nodes| nodes[0].relay.bar(Line::Publisher)).await
+    network(Redis::start().await?, "publisher cut 5 s", Account::BySender, |nodes| {
+        nodes[0].relay.bar(Line::Publisher)
+    })
+    .await
 }
 
 /// What is published arrives, and nobody says so: the outcome is unknown.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replies_are_cut_while_publishes_pass() -> Result<()> {
     let freeze = |nodes: &[Node]| nodes[0].relay.freeze(&[Line::Publisher], &[Way::FromRedis]);
-    network("replies cut 5 s", Account::BySender, freeze).await
+    network(Redis::start().await?, "replies cut 5 s", Account::BySender, freeze).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -98,22 +99,7 @@ async fn two_servers_are_degraded_at_once() -> Result<()> {
         nodes[0].relay.bar(Line::Subscriber);
         nodes[1].relay.bar(Line::Publisher);
     };
-    network("two degraded 5 s", Account::ByGap, cut).await
-}
-
-/// The rules of relays are broken for a while, until the first server has noticed at least.
-async fn network(fault: &str, account: Account, break_it: impl Fn(&[Node])) -> Result<()> {
-    let redis = Redis::start().await?;
-    let fleet = Fleet::start(&redis).await?;
-    let suffering = async {
-        break_it(&fleet.nodes);
-        fleet.nodes[0].suffers().await?;
-        passing(OUTAGE).await?;
-        fleet.nodes.iter().for_each(|node| node.relay.heal());
-        Ok(())
-    };
-    let recovery = fleet.suffer(suffering).await?;
-    fleet.settle(fault, account, recovery).await
+    network(Redis::start().await?, "two degraded 5 s", Account::ByGap, cut).await
 }
 
 /// A far Redis is no fault: nothing is cut, nothing is lost.
@@ -249,17 +235,4 @@ async fn a_server_is_killed_with_questions_pending() -> Result<()> {
     };
     let recovery = fleet.suffer(fault).await?;
     fleet.settle("server killed", Account::NoLoss, recovery).await
-}
-
-async fn killed(fault: &str, time: Duration) -> Result<()> {
-    let mut redis = Redis::start().await?;
-    let fleet = Fleet::start(&redis).await?;
-    let recovery = fleet
-        .suffer(async {
-            redis.kill().await?;
-            passing(time).await?;
-            redis.restart().await
-        })
-        .await?;
-    fleet.settle(fault, Account::BySenderAndRedis, recovery).await
 }

@@ -156,6 +156,9 @@ fn needs_of(target: &TestTarget) -> Vec<Need> {
     if target.package == "signalr-backplane-redis" || is_of_redis {
         needs.push(Need::Redis);
     }
+    if target.target.ends_with("redis5") {
+        needs.push(Need::Redis5);
+    }
     needs
 }
 
@@ -322,6 +325,7 @@ mod tests {
         assert_eq!(needs_of(&target(INTEGRATION, "dotnet_client", "test")), [Need::DotnetPeer]);
         assert_eq!(needs_of(&target("signalr-backplane-redis", "outage", "test")), [Need::Redis]);
         assert!(needs_of(&target("signalr-backplane-redis", "vectors_redis_protocol", "test")).is_empty());
+        assert_eq!(needs_of(&target(INTEGRATION, "cluster_redis5", "test")), [Need::Redis, Need::Redis5]);
         assert!(needs_of(&target("signalr-core", "signalr_core", "lib")).is_empty());
     }
 

@@ -36,6 +36,8 @@ pub enum Kind {
     SentinelTls,
     /// A Cluster that wants certificates, between its nodes too.
     ClusterTls,
+    /// One server of Redis 5, which knows neither RESP3 nor users.
+    Redis5,
 }
 
 /// Running processes of one kind. Dropping it ends them.
@@ -52,7 +54,7 @@ pub struct Topology {
 
 impl Kind {
     /// All of them with their names.
-    pub const ALL: [(&'static str, Self); 8] = [
+    pub const ALL: [(&'static str, Self); 9] = [
         ("standalone", Self::Standalone),
         ("sentinel", Self::Sentinel),
         ("cluster", Self::Cluster),
@@ -61,6 +63,7 @@ impl Kind {
         ("sentinel-acl", Self::SentinelAcl),
         ("sentinel-tls", Self::SentinelTls),
         ("cluster-tls", Self::ClusterTls),
+        ("redis5", Self::Redis5),
     ];
 
     /// The kind of this name.
@@ -99,6 +102,7 @@ impl Topology {
         let folder = Folder::new()?;
         let secrets = kind.is_encrypted().then(|| Secrets::make(&folder.0)).transpose()?;
         let setup = Setup {
+            program: (kind == Kind::Redis5).then(redis5).transpose()?,
             arguments: arguments(kind, secrets.as_ref()),
             admin: kind.has_users().then_some(ADMIN),
             has_tls: kind.is_encrypted(),
@@ -233,6 +237,17 @@ impl Topology {
         };
         addresses.join(",")
     }
+}
+
+/// The `redis-server` of Redis 5.
+///
+/// # Errors
+/// Nobody has said where it is.
+pub fn redis5() -> Result<PathBuf> {
+    let program = std::env::var_os("SIGNALR_REDIS5");
+    Ok(program
+        .context("SIGNALR_REDIS5 names no redis-server of Redis 5; `cargo xtask test` gets one")?
+        .into())
 }
 
 /// Whether a server says that it is nobody's replica. It hangs up on everybody when its role changes, and then says nothing.

@@ -36,7 +36,7 @@ impl Fleet {
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let (telling, ended) = sync_channel(16);
         let start = Starter { folder, telling };
-        let redis = redis::start(&programs.topology, &start, topology)?;
+        let redis = redis::start(programs, &start, topology)?;
         let mut servers = Vec::new();
         for number in 1..=options.nodes {
             let name = format!("node{number}");

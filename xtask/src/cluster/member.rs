@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdout, Command, Stdio};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -57,7 +57,11 @@ impl Starter {
         });
         match ready.recv_timeout(PATIENCE) {
             Ok(address) => Ok(Member { name: name.to_owned(), address, pid, log, _group: group }),
-            Err(_) => {
+            Err(RecvTimeoutError::Disconnected) => {
+                drop(group);
+                bail!("{name} has ended instead of getting ready: {}", said(&log))
+            }
+            Err(RecvTimeoutError::Timeout) => {
                 drop(group);
                 bail!("{name} did not get ready within {} s: {}", PATIENCE.as_secs(), said(&log))
             }
@@ -119,7 +123,7 @@ mod tests {
     fn a_member_that_ends_instead_is_an_error_with_its_last_words() {
         let start = starter("dead-member");
         let error = start.member("m", shell("echo no such thing >&2"), |_| None).err().unwrap().to_string();
-        assert!(error.contains("no such thing"), "{error}");
+        assert!(error.contains("no such thing") && error.contains("has ended"), "{error}");
         std::fs::remove_dir_all(&start.folder).unwrap();
     }
 }

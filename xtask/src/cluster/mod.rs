@@ -64,6 +64,9 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     if options.dotnet > 0 || options.all || options.run.is_some_and(Run::needs_dotnet) {
         env.extend(met(Need::DotnetPeer, &workspace)?);
     }
+    if options.all || options.redis == Topology::Redis5 {
+        env.extend(met(Need::Redis5, &workspace)?);
+    }
     let programs = Programs::build(&workspace, &env)?;
     let wanted = match (options.all, options.run) {
         (true, _) => everything(),
@@ -82,7 +85,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let faults = Faults::begin(&workspace)?;
     env.push(faults.env());
     for (topology, run) in wanted {
-        summary.push(runs::run(&workspace, &programs, options, topology, run, env.clone())?);
+        summary.push(runs::run(&workspace, &programs, options, topology, run, env.clone()));
     }
     print!("{}", faults.render());
     println!("{}", summary.render());

@@ -1,5 +1,6 @@
 //! The programs of a cluster: built, or found.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -14,7 +15,8 @@ use crate::workspace::{Workspace, cargo};
 pub(super) struct Programs {
     pub(super) peer: PathBuf,
     pub(super) topology: PathBuf,
-    dotnet: Option<PathBuf>,
+    /// What needs that are met have given, for all of them.
+    pub(super) env: Env,
 }
 
 impl Programs {
@@ -26,8 +28,7 @@ impl Programs {
         eprintln!("  cargo build --bin peer --bin redis-topology");
         process::must("cargo build", command, Duration::from_secs(1500))?;
         let folder = workspace.target.join("debug");
-        let dotnet = env.iter().find(|(name, _)| name == DOTNET_PEER).map(|(_, value)| value.into());
-        Ok(Self { peer: folder.join("peer"), topology: folder.join("redis-topology"), dotnet })
+        Ok(Self { peer: folder.join("peer"), topology: folder.join("redis-topology"), env: env.clone() })
     }
 
     /// The reference's.
@@ -35,6 +36,8 @@ impl Programs {
     /// # Errors
     /// Nobody has asked for it.
     pub(super) fn dotnet(&self) -> Result<&Path> {
-        self.dotnet.as_deref().with_context(|| format!("{DOTNET_PEER} is not known"))
+        let found = self.env.iter().find(|(name, _)| name == DOTNET_PEER);
+        let (_, program) = found.with_context(|| format!("{DOTNET_PEER} is not known"))?;
+        Ok(OsStr::new(program).as_ref())
     }
 }

@@ -3,7 +3,6 @@
 //! Owns the kinds by name and the reading of what `redis-topology` says; how a kind is made up is its business
 //! (`integration-tests/src/topology`).
 
-use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -11,6 +10,7 @@ use clap::ValueEnum;
 use serde_json::Value;
 
 use super::member::{Member, Starter};
+use super::programs::Programs;
 use crate::setup::Env;
 
 /// A kind of Redis that can be started here.
@@ -32,6 +32,9 @@ pub(super) enum Topology {
     SentinelTls,
     /// A Cluster that wants certificates
     ClusterTls,
+    /// One server of Redis 5, which knows neither RESP3 nor users
+    #[value(name = "redis5")]
+    Redis5,
 }
 
 impl Topology {
@@ -53,11 +56,11 @@ pub(super) struct Redis {
     processes: Vec<Value>,
 }
 
-/// Starts it by this program, and waits until it is whole.
-pub(super) fn start(program: &Path, start: &Starter, topology: Topology) -> Result<Redis> {
-    let mut command = Command::new(program);
+/// Starts it by its program, and waits until it is whole.
+pub(super) fn start(programs: &Programs, start: &Starter, topology: Topology) -> Result<Redis> {
+    let mut command = Command::new(&programs.topology);
     // It is killed with its group and cannot remove its files; those of a cluster go with the next one.
-    command.arg(topology.name()).env("TMPDIR", &start.folder);
+    command.arg(topology.name()).envs(programs.env.iter().cloned()).env("TMPDIR", &start.folder);
     let member = start.member("redis", command, |line| line.starts_with('{').then(|| line.to_owned()))?;
     let said: Value = serde_json::from_str(&member.address).context("redis-topology says no JSON")?;
     let text = |value: &Value| value.as_str().map(str::to_owned).context("redis-topology says too little");

@@ -3,14 +3,14 @@
 //! The suites themselves are `integration-tests` and the tests of `signalr-backplane-redis`.
 
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::ValueEnum;
 
 use super::redis::Topology;
 use super::{Options, fleet::Fleet, met, programs::Programs};
-use crate::counts;
+use crate::counts::{self, Counts};
 use crate::process::{self, Job};
 use crate::setup::{Env, Need};
 use crate::summary::{Row, StepResult};
@@ -56,8 +56,29 @@ impl Run {
     }
 }
 
-/// One suite on one kind of Redis, from nothing to its end.
+/// One suite on one kind of Redis, from nothing to its end. What could not even begin has failed, and the next one is tried.
 pub(super) fn run(
+    workspace: &Workspace,
+    programs: &Programs,
+    options: &Options,
+    topology: Topology,
+    run: Run,
+    env: Env,
+) -> Row {
+    let since = Instant::now();
+    attempt(workspace, programs, options, topology, run, env).unwrap_or_else(|error| {
+        println!("{error:#}");
+        let because = error.to_string().lines().next().unwrap_or_default().to_owned();
+        let result = StepResult::Failed { counts: Counts::default(), because };
+        Row { name: name(run, topology), took: since.elapsed(), budget: None, result }
+    })
+}
+
+fn name(run: Run, topology: Topology) -> String {
+    format!("{} on {}", run.name(), topology.name())
+}
+
+fn attempt(
     workspace: &Workspace,
     programs: &Programs,
     options: &Options,
@@ -91,7 +112,7 @@ pub(super) fn run(
         Run::Soak => soak(workspace, options.seconds, &mut env)?,
     };
     let budget = if run == Run::Soak { BUDGET + Duration::from_secs(options.seconds) } else { BUDGET };
-    suite(workspace, &format!("{} on {}", run.name(), topology.name()), command, env, budget)
+    suite(workspace, &name(run, topology), command, env, budget)
 }
 
 fn node(workspace: &Workspace, env: &mut Env, file: &str) -> Result<Command> {
@@ -115,6 +136,7 @@ fn soak(workspace: &Workspace, seconds: u64, env: &mut Env) -> Result<Command> {
 fn faults(topology: Topology) -> Command {
     match topology {
         Topology::Standalone => rust("cluster_faults", &["--nocapture"]),
+        Topology::Redis5 => rust("cluster_redis5", &["--nocapture"]),
         other => {
             let module = format!("on_{}::", other.name().replace('-', "_"));
             rust("cluster_topologies", &["--nocapture", &module])

@@ -1,9 +1,10 @@
 //! `setup`: installs what the tests need and this machine lacks, or names the exact command.
 //!
 //! Quick and without effect when all is there. Debian packages come by apt-get when we are root, Node packages by npm from the
-//! lock file (`node`), Python packages into a virtual environment below the target folder. Rust itself is the user's.
+//! lock file (`node`), Python packages and an old Redis by pip below the target folder (`python`). Rust itself is the user's.
 
 mod node;
+mod python;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,6 +19,8 @@ use crate::workspace::{Workspace, find_program};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
     Redis,
+    /// A server of Redis 5 besides.
+    Redis5,
     Haproxy,
     Nginx,
     Chromium,
@@ -40,10 +43,7 @@ pub(crate) type Env = Vec<(String, String)>;
 pub(crate) fn run() -> Result<bool> {
     let workspace = Workspace::load()?;
     let mut complete = true;
-    for need in [Need::Redis, Need::NodePackages, Need::Chromium, Need::PythonPackages, Need::DotnetPeer] {
-        if need == Need::PythonPackages && !workspace.python().is_dir() {
-            continue;
-        }
+    for need in EVERYTHING {
         match need.ensure(&workspace)? {
             Ok(_) => println!("  {:<16} ready", need.label()),
             Err(missing) => {
@@ -66,12 +66,13 @@ impl Need {
     pub(crate) fn ensure(self, workspace: &Workspace) -> Result<Result<Env, Missing>> {
         match self {
             Self::Redis => debian(&["redis-server"], "redis-server").map(|met| met.map(|_| Env::new())),
+            Self::Redis5 => python::redis5(workspace),
             Self::Haproxy => debian(&["haproxy"], "haproxy").map(|met| met.map(|_| Env::new())),
             Self::Nginx => debian(&["nginx"], "nginx").map(|met| met.map(|_| Env::new())),
             Self::Chromium => debian(&["chromium", "chromium-browser", "google-chrome"], "chromium")
                 .map(|met| met.map(|path| vec![("CHROMIUM".to_owned(), path.display().to_string())])),
             Self::NodePackages => node::packages(workspace),
-            Self::PythonPackages => python_packages(workspace),
+            Self::PythonPackages => python::packages(workspace),
             Self::DotnetPeer => dotnet_peer(workspace),
         }
     }
@@ -80,6 +81,7 @@ impl Need {
     pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Redis => "Redis",
+            Self::Redis5 => "Redis 5",
             Self::Haproxy => "haproxy",
             Self::Nginx => "nginx",
             Self::Chromium => "Chromium",
@@ -128,34 +130,6 @@ fn apt(arguments: &[&str], seconds: u64) -> Result<String> {
     let name = format!("apt-get {}", arguments.join(" "));
     eprintln!("  {name}");
     process::must(&name, command, Duration::from_secs(seconds))
-}
-
-fn python_packages(workspace: &Workspace) -> Result<Result<Env, Missing>> {
-    let requirements = workspace.python().join("requirements.txt");
-    let folder = workspace.scratch().join("venv");
-    let python = folder.join("bin/python");
-    let env: Env = vec![("SIGNALR_PYTHON".to_owned(), python.display().to_string())];
-    let stamp = Stamp { file: folder.join(".xtask-stamp"), source: requirements.clone() };
-    if stamp.is_fresh() {
-        return Ok(Ok(env));
-    }
-    let system = match debian(&["python3"], "python3-venv")? {
-        Ok(system) => system,
-        Err(missing) => return Ok(Err(missing)),
-    };
-    let to_run =
-        format!("apt-get install -y python3-venv && cargo xtask setup (needs {})", requirements.display());
-    eprintln!("  pip install -r {}", requirements.display());
-    let mut venv = Command::new(system);
-    venv.args(["-m", "venv"]).arg(&folder);
-    let mut pip = Command::new(&python);
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]).arg(&requirements);
-    let installed = process::must("python -m venv", venv, Duration::from_secs(120))
-        .and_then(|_| process::must("pip install", pip, Duration::from_secs(600)));
-    match installed {
-        Ok(_) => stamp.write().map(|()| Ok(env)),
-        Err(error) => Ok(Err(Missing { because: format!("pip failed: {}", last_line(&error)), to_run })),
-    }
 }
 
 /// The reference server and client: named by the environment, else built by a .NET SDK.
@@ -221,6 +195,10 @@ fn last_line(error: &anyhow::Error) -> String {
         .trim()
         .to_owned()
 }
+
+/// What `setup` brings beforehand; the rest comes when a suite asks for it.
+const EVERYTHING: [Need; 6] =
+    [Need::Redis, Need::Redis5, Need::NodePackages, Need::Chromium, Need::PythonPackages, Need::DotnetPeer];
 
 /// Names the program of the reference server and client.
 pub(crate) const DOTNET_PEER: &str = "SIGNALR_DOTNET_PEER";

@@ -1,8 +1,9 @@
 //! The numbers of the Redis backplane, one command each; every one starts a Redis of its own.
 //!
-//! `bench-redis publish|hop|relay|restore|hung|groups`: see `benches/README.md`. Prints ratios within one run, because the
+//! `bench-redis publish|far|hop|relay|restore|hung|groups`: see `benches/README.md`. Prints ratios within one run, because the
 //! absolute figures of a busy machine say little; whoever reads them judges, nothing fails by being slow.
 
+mod far;
 mod groups;
 mod hop;
 mod outage;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
     };
     let outcome = match command.as_str() {
         "publish" => runtime.block_on(publish::run()),
+        "far" => runtime.block_on(far::run()),
         "hop" => runtime.block_on(hop::run()),
         "relay" => runtime.block_on(relay::run(rest)),
         "restore" => runtime.block_on(outage::restore()),
@@ -44,7 +46,7 @@ fn main() -> ExitCode {
 }
 
 fn usage() -> ExitCode {
-    eprintln!("usage: bench-redis publish|hop|restore|hung|groups|relay [NAME=SERVER COMMAND]...");
+    eprintln!("usage: bench-redis publish|far|hop|restore|hung|groups|relay [NAME=SERVER COMMAND]...");
     ExitCode::from(2)
 }
 

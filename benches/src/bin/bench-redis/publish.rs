@@ -22,7 +22,7 @@ const WINDOWS: u64 = 200;
 const MESSAGES: u64 = PUBLISHERS * WINDOW * WINDOWS;
 const ROUNDS: usize = 9;
 
-struct Deaf;
+pub(crate) struct Deaf;
 
 impl BackplaneSink for Deaf {
     fn deliver(&self, _: &Topic, _: BackplaneMessage) {}
@@ -59,7 +59,7 @@ pub(crate) async fn run() -> Outcome {
     Ok(())
 }
 
-fn message() -> BackplaneMessage {
+pub(crate) fn message() -> BackplaneMessage {
     let mut message = InvocationMessage::default();
     message.payloads.set(Protocol::Json, Bytes::from(vec![b'x'; 100]));
     BackplaneMessage::Invocation(message)

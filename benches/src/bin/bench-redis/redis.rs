@@ -26,7 +26,7 @@ impl Redis {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        format!("redis://127.0.0.1:{}{}", self.port, options())
     }
 
     pub(crate) fn kill(&mut self) -> io::Result<()> {
@@ -52,6 +52,11 @@ impl Drop for Redis {
         // It may be gone already.
         let _ = self.kill();
     }
+}
+
+/// What our servers are told of Redis beside its address: `BENCH_REDIS_OPTIONS`, as `protocol=resp2`.
+pub(crate) fn options() -> String {
+    std::env::var("BENCH_REDIS_OPTIONS").map(|options| format!("?{options}")).unwrap_or_default()
 }
 
 pub(crate) fn free_port() -> io::Result<u16> {

@@ -57,7 +57,11 @@ const WAYS: [(Way, &str); 3] = [
 
 pub(crate) async fn run(others: &[String]) -> Outcome {
     let own = std::env::current_exe()?.with_file_name("bench-server");
-    let ours = format!("ours={} --port {{port}} --threads 1 --redis redis://{{redis}}", own.display());
+    let ours = format!(
+        "ours={} --port {{port}} --threads 1 --redis redis://{{redis}}{}",
+        own.display(),
+        crate::redis::options()
+    );
     let mut pairs = Vec::new();
     for server in std::iter::once(&ours).chain(others) {
         pairs.push(Pair::start(server).await?);

@@ -176,6 +176,7 @@ fn launch_until(ready: &str, port: u16, arguments: &[String]) -> Option<Child> {
     let mut command = Command::new("redis-server");
     command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
     command.args(["--enable-debug-command", "yes", "--daemonize", "no", "--dir", "/tmp"]);
+    command.args(["--rdb-del-sync-files", "yes"]);
     command.args(arguments);
     let started = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
     let mut process = match started {
