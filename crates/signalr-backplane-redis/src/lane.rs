@@ -315,18 +315,18 @@ impl Lane {
         self.wake.notified().await;
     }
 
-    /// Takes what may be written now, in order: at least one parcel if there is any and `bytes` is not 0. All that was taken
-    /// before must have been handed to its connection.
+    /// Takes what may be written now, in order: so many bytes on the wire, but at least one parcel if there is any and `bytes`
+    /// is not 0. All that was taken before must have been handed to its connection.
     pub(crate) fn take(&self, count: usize, bytes: usize) -> Vec<Parcel> {
         let mut state = self.lock();
         let mut taken = Vec::with_capacity(count.min(state.queue.len()));
         let mut size = 0;
         while taken.len() < count && size < bytes {
             let Some(parcel) = state.queue.pop_front() else { break };
-            size += parcel.size();
+            size += parcel.wire_size();
+            state.queued -= parcel.size();
             taken.push(parcel);
         }
-        state.queued -= size;
         state.taken = !taken.is_empty();
         taken
     }

@@ -76,6 +76,11 @@ impl Parcel {
         self.channel.len() + self.bytes.len() + kept + 128
     }
 
+    /// What it takes on the wire, command and all, within a few bytes.
+    pub(crate) fn wire_size(&self) -> usize {
+        self.channel.len() + self.bytes.len() + 32
+    }
+
     pub(crate) fn tell(&mut self, outcome: Result<Outcome, BackplaneError>) {
         if let Some(ticket) = self.ticket.take() {
             ticket.tell(outcome);

@@ -85,7 +85,7 @@ impl Pipe {
         !self.owed.is_empty()
     }
 
-    /// Bytes of messages that were not answered, as parcels count them.
+    /// Bytes of messages that were not answered, on the wire.
     pub(crate) fn in_flight(&self) -> usize {
         self.in_flight
     }
@@ -106,7 +106,7 @@ impl Pipe {
 
     /// Queues messages; the next poll writes them.
     pub(crate) fn publish(&mut self, parcels: Vec<Parcel>) {
-        self.in_flight += parcels.iter().map(|parcel| parcel.size()).sum::<usize>();
+        self.in_flight += parcels.iter().map(|parcel| parcel.wire_size()).sum::<usize>();
         if let Some(wire) = &mut self.wire {
             for parcel in &parcels {
                 self.publish.write(wire.out(), parcel.channel.as_bytes(), &parcel.bytes);
@@ -163,13 +163,13 @@ impl Pipe {
     }
 
     fn answered(&mut self, replies: &[(Parcel, Value)]) {
-        self.in_flight -= replies.iter().map(|(parcel, _)| parcel.size()).sum::<usize>();
+        self.in_flight -= replies.iter().map(|(parcel, _)| parcel.wire_size()).sum::<usize>();
     }
 
     fn end(&mut self) {
         let left = self.wire.take().map_or(0, |wire| wire.unwritten());
         self.unwritten = take_back(&mut self.owed, &self.publish, left);
-        self.in_flight -= self.unwritten.iter().map(|parcel| parcel.size()).sum::<usize>();
+        self.in_flight -= self.unwritten.iter().map(|parcel| parcel.wire_size()).sum::<usize>();
         self.questions.close();
         self.owed.retain(|owed| matches!(owed, Owed::Parcels(_)));
     }
@@ -363,6 +363,7 @@ mod tests {
         let (near, far) = tokio::io::duplex(1000);
         let mut pipe = Pipe::new(Box::new(near), Arc::default(), Publish::new("PUBLISH"));
         pipe.publish(parcels(b"abc"));
+        assert!((93..=102).contains(&pipe.in_flight()), "three times 31 bytes, not {}", pipe.in_flight());
         let mut replies = Replies::new();
         assert!(!poll(&mut pipe, &mut replies));
         drop(far);

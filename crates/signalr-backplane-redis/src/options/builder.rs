@@ -273,7 +273,7 @@ impl RedisOptionsBuilder {
         self
     }
 
-    /// How many bytes may be under way to Redis without an answer; more publishes wait. *Ours*. Default 4 MiB, which
+    /// How many bytes, as they are written, may be under way to Redis without an answer; more publishes wait. *Ours*. Default 4 MiB, which
     /// carries 100,000 small messages per second over a round trip of 80 ms. All of it has an unknown outcome when the
     /// connection breaks.
     pub fn in_flight_bytes(mut self, bytes: usize) -> Self {
