@@ -4,6 +4,7 @@
 //! span begins and ends is decided in `connection`; what becomes of it, by whoever subscribes.
 
 use signalr_protocol::Headers;
+use tracing::level_filters::LevelFilter;
 use tracing::span::EnteredSpan;
 use tracing::{Span, field};
 
@@ -30,6 +31,10 @@ impl Beginning<'_> {
 /// A call's span, disabled when nobody wants it. It begins a trace of its own, or goes on with the one that the client
 /// named in the message's headers (fields `traceparent`, `tracestate`), and follows from what runs now.
 pub(crate) fn call(hub: &str, method: &str, headers: &Headers<'_>) -> Span {
+    // tracing does more for a span that nobody wants than for none.
+    if LevelFilter::current() < LevelFilter::INFO {
+        return Span::none();
+    }
     let span = tracing::info_span!(
         parent: None,
         "Microsoft.AspNetCore.SignalR.Server.InvocationIn",

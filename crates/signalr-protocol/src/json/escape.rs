@@ -13,6 +13,9 @@ pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
 /// Appends text with escapes, without quotes.
 pub(crate) fn write_fragment(out: &mut Vec<u8>, text: &str) {
     let bytes = text.as_bytes();
+    if is_plain(bytes) {
+        return out.extend_from_slice(bytes);
+    }
     let mut written = 0;
     let mut at = 0;
     while let Some(found) = bytes[at..].iter().position(|&b| is_suspect(b)) {
@@ -28,6 +31,12 @@ pub(crate) fn write_fragment(out: &mut Vec<u8>, text: &str) {
         at = next;
     }
     out.extend_from_slice(&bytes[written..]);
+}
+
+/// Whether every byte stands for itself. In blocks, which compile to vector instructions.
+pub(super) fn is_plain(bytes: &[u8]) -> bool {
+    let plain = |byte: u8| (0x20..0x7f).contains(&byte) & (byte != b'"') & (byte != b'\\');
+    bytes.chunks(32).all(|block| block.iter().fold(true, |all, &byte| all & plain(byte)))
 }
 
 /// Appends one character as an escape.

@@ -3,7 +3,8 @@
 //! Owns the formatter under serde_json's serializer. What is serialised comes from hub methods and senders; the text
 //! is appended to the message that is being written. Values that are no JSON numbers (NaN, infinities) become null.
 
-use super::escape::{write_escape, write_fragment};
+use super::escape::{is_plain, write_escape, write_fragment};
+use super::whole::Whole;
 use crate::error::EncodeError;
 use crate::style::PayloadStyle;
 use crate::styled::Styled;
@@ -17,17 +18,13 @@ pub(crate) fn write_value<T: Serialize + ?Sized>(
     style: PayloadStyle,
     value: &T,
 ) -> Result<(), EncodeError> {
-    let mut serializer = serde_json::Serializer::with_formatter(Output(out), PayloadFormat);
-    if style == PayloadStyle::SERDE {
-        value.serialize(&mut serializer)
-    } else {
-        Styled(value, style).serialize(&mut serializer)
-    }
-    .map_err(|e| EncodeError::new("json", e))
+    let whole = Whole { out, slot: &mut None };
+    if style == PayloadStyle::SERDE { value.serialize(whole) } else { Styled(value, style).serialize(whole) }
+        .map_err(|e| EncodeError::new("json", e))
 }
 
 /// The buffer as a writer that the formatter can take apart again.
-struct Output<'a>(&'a mut Vec<u8>);
+pub(super) struct Output<'a>(pub(super) &'a mut Vec<u8>);
 
 impl Write for Output<'_> {
     #[inline]
@@ -47,7 +44,7 @@ impl Write for Output<'_> {
     }
 }
 
-struct PayloadFormat;
+pub(super) struct PayloadFormat;
 
 impl Formatter for PayloadFormat {
     fn write_f64<W: ?Sized + Write>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
@@ -90,11 +87,6 @@ impl Formatter for PayloadFormat {
         write_escape(&mut escaped, character);
         writer.write_all(&escaped)
     }
-}
-
-/// Whether every byte stands for itself. In blocks, which compile to vector instructions.
-fn is_plain(bytes: &[u8]) -> bool {
-    bytes.chunks(32).all(|block| block.iter().fold(true, |plain, &b| plain & (b < 0x7f)))
 }
 
 /// Writes a number of the range where serde_json uses no exponent either, without its `.0`.

@@ -1,6 +1,6 @@
 //! The JSON hub protocol (B-4): text to messages and back.
 //!
-//! `scan` reads tokens, `parse` and `message` the envelope (`fast` its usual form), `de` (with `access`, `keys` and `decode_error`) and `decode` the payloads; `write`, `format` and
+//! `scan` reads tokens, `parse` and `message` the envelope (`fast` its usual form), `de` (with `access`, `keys` and `decode_error`) and `decode` the payloads; `write`, `whole`, `format` and
 //! `escape` go the other way. Framing is `framing::text`.
 
 mod access;
@@ -14,6 +14,7 @@ mod keys;
 mod message;
 mod parse;
 pub(crate) mod scan;
+mod whole;
 mod write;
 
 pub(crate) use crate::framing::text::split;
