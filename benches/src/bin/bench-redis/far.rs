@@ -4,11 +4,11 @@
 //! what is in flight: as in `publish`, but with more publishers than it lets through.
 
 use crate::Outcome;
-use crate::publish::{Deaf, message};
+use crate::publish::{Deaf, WINDOW, publish};
 use crate::redis::{Redis, free_port, options};
 use crate::stats::median;
 use signalr_backplane_redis::RedisBackplane;
-use signalr_core::{Backplane, BackplaneError, BackplaneHub, HubJoin, Topic};
+use signalr_core::{Backplane, HubJoin};
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,7 +19,6 @@ use tokio::sync::mpsc;
 
 const ONE_WAY: Duration = Duration::from_millis(40);
 const PUBLISHERS: u64 = 512;
-const WINDOW: u64 = 64;
 const WINDOWS: u64 = 16;
 const ROUNDS: usize = 5;
 /// Chunks that may be on their way: more than the bound of what is in flight.
@@ -33,7 +32,8 @@ pub(crate) async fn run() -> Outcome {
     let mut rates = Vec::new();
     for round in 0..=ROUNDS {
         let since = Instant::now();
-        let publishers: Vec<_> = (0..PUBLISHERS).map(|_| tokio::spawn(publish(hub.clone()))).collect();
+        let publishers: Vec<_> =
+            (0..PUBLISHERS).map(|_| tokio::spawn(publish(hub.clone(), WINDOWS))).collect();
         for publisher in publishers {
             publisher.await??;
         }
@@ -45,17 +45,6 @@ pub(crate) async fn run() -> Outcome {
         }
     }
     println!("published over a link of {:?}: {:.0}/s (goal 100000)", 2 * ONE_WAY, median(&rates));
-    Ok(())
-}
-
-async fn publish(hub: Arc<dyn BackplaneHub>) -> Result<(), BackplaneError> {
-    let (message, topic) = (message(), Topic::group("nobody"));
-    for _ in 0..WINDOWS {
-        let tickets: Vec<_> = (0..WINDOW).map(|_| hub.publish(&topic, message.clone())).collect();
-        for ticket in tickets {
-            ticket.await?;
-        }
-    }
     Ok(())
 }
 

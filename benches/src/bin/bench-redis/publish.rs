@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 const PUBLISHERS: u64 = 64;
-const WINDOW: u64 = 64;
+pub(crate) const WINDOW: u64 = 64;
 const WINDOWS: u64 = 200;
 const MESSAGES: u64 = PUBLISHERS * WINDOW * WINDOWS;
 const ROUNDS: usize = 9;
@@ -43,7 +43,7 @@ pub(crate) async fn run() -> Outcome {
     let (mut ratios, mut hub_ratios) = (Vec::new(), Vec::new());
     for round in 0..=ROUNDS {
         let floor = benchmark(redis.port())?;
-        let ours = rate(|| publish(raw.clone())).await?;
+        let ours = rate(|| publish(raw.clone(), WINDOWS)).await?;
         let hub = rate(|| send(context.clone())).await?;
         // The first round warms up.
         if round > 0 {
@@ -59,7 +59,7 @@ pub(crate) async fn run() -> Outcome {
     Ok(())
 }
 
-pub(crate) fn message() -> BackplaneMessage {
+fn message() -> BackplaneMessage {
     let mut message = InvocationMessage::default();
     message.payloads.set(Protocol::Json, Bytes::from(vec![b'x'; 100]));
     BackplaneMessage::Invocation(message)
@@ -92,9 +92,9 @@ where
 }
 
 /// Publishes windows of ready-made messages, and waits for the outcomes of each window.
-async fn publish(hub: Arc<dyn BackplaneHub>) -> Result<(), BackplaneError> {
+pub(crate) async fn publish(hub: Arc<dyn BackplaneHub>, windows: u64) -> Result<(), BackplaneError> {
     let (message, topic) = (message(), Topic::group("nobody"));
-    for _ in 0..WINDOWS {
+    for _ in 0..windows {
         let tickets: Vec<_> = (0..WINDOW).map(|_| hub.publish(&topic, message.clone())).collect();
         for ticket in tickets {
             ticket.await?;
