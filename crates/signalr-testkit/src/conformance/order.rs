@@ -3,6 +3,8 @@
 use super::fleet::{Fleet, Verdict, Violation, ensure, same};
 use super::listener::{Listener, listeners, numbered};
 use signalr_core::{Outcome, Topic};
+use std::sync::Arc;
+use tokio::sync::Barrier;
 
 /// Enough to overtake each other, if that is possible.
 const MANY: u64 = 500;
@@ -33,14 +35,16 @@ pub async fn a_topic_keeps_the_order_of_its_publisher(fleet: &dyn Fleet) -> Verd
 /// publisher's own order is kept.
 pub async fn two_publishers_are_seen_in_one_order_by_all(fleet: &dyn Fleet) -> Verdict {
     let [first, second] = listeners(fleet).await?;
+    let both = Arc::new(Barrier::new(2));
     let speak = |listener: &Listener, start: u64| {
-        let hub = listener.hub.clone();
+        let (hub, both) = (listener.hub.clone(), both.clone());
         tokio::spawn(async move {
             for number in start..start + MANY {
-                drop(hub.publish(&Topic::All, numbered(number)));
+                // Again and again from the same moment: alone, one of them might have done before the other begins.
                 if number % 7 == 0 {
-                    tokio::task::yield_now().await;
+                    both.wait().await;
                 }
+                drop(hub.publish(&Topic::All, numbered(number)));
             }
         })
     };

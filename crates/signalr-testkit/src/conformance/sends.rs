@@ -6,6 +6,8 @@ use super::servers::{Server, group, receives, servers, texts, user};
 use bytes::Bytes;
 use signalr_core::{BackplaneMessage, CloseReason, DeliveryOrder, InvocationMessage, Target, Topic};
 use signalr_protocol::{HubProtocol, Protocol};
+use std::sync::Arc;
+use tokio::sync::Barrier;
 
 /// A send to all reaches every client of every server, in its own protocol.
 pub async fn all_reaches_every_server(fleet: &dyn Fleet) -> Verdict {
@@ -253,15 +255,25 @@ pub async fn a_frozen_client_does_not_hinder_others(fleet: &dyn Fleet) -> Verdic
 pub async fn all_clients_see_one_order(fleet: &dyn Fleet) -> Verdict {
     let (a, b) = servers(fleet).await?;
     let (here, there) = (a.pair().await?, b.pair().await?);
-    let send = async |server: &Server, name: &str| {
-        for number in 0..200 {
-            server.send(Target::All, &format!("{name} {number}")).await?;
-        }
-        Ok::<_, Violation>(())
+    let both = Arc::new(Barrier::new(2));
+    let speak = |server: &Server, name: &'static str| {
+        let (manager, both) = (server.manager.clone(), both.clone());
+        tokio::spawn(async move {
+            let mut sent = Ok(());
+            for number in 0..200 {
+                // Again and again from the same moment, also after a failure: the other one waits here.
+                if number % 7 == 0 {
+                    both.wait().await;
+                }
+                let text = format!("{name} {number}");
+                sent = sent.and(manager.send(&Target::All, "Text", &(text,)).await);
+            }
+            sent
+        })
     };
-    let (one, two) = tokio::join!(send(&a, "a"), send(&b, "b"));
-    one?;
-    two?;
+    let (one, two) = (speak(&a, "a"), speak(&b, "b"));
+    one.await.map_err(Violation::new)??;
+    two.await.map_err(Violation::new)??;
     a.end().await?;
     let mut orders = Vec::new();
     for mut client in here.into_iter().chain(there) {
