@@ -12,6 +12,7 @@ mod redis;
 mod runs;
 
 use std::net::{Ipv4Addr, TcpListener};
+use std::time::Instant;
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
@@ -85,7 +86,9 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let faults = Faults::begin(&workspace)?;
     env.push(faults.env());
     for (topology, run) in wanted {
-        summary.push(runs::run(&workspace, &programs, options, topology, run, env.clone()));
+        let since = Instant::now();
+        let row = runs::run(&workspace, &programs, options, topology, run, env.clone());
+        summary.push(row.unwrap_or_else(|error| runs::not_begun(topology, run, since.elapsed(), &error)));
     }
     print!("{}", faults.render());
     println!("{}", summary.render());

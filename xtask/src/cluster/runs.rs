@@ -3,7 +3,7 @@
 //! The suites themselves are `integration-tests` and the tests of `signalr-backplane-redis`.
 
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -56,29 +56,20 @@ impl Run {
     }
 }
 
-/// One suite on one kind of Redis, from nothing to its end. What could not even begin has failed, and the next one is tried.
-pub(super) fn run(
-    workspace: &Workspace,
-    programs: &Programs,
-    options: &Options,
-    topology: Topology,
-    run: Run,
-    env: Env,
-) -> Row {
-    let since = Instant::now();
-    attempt(workspace, programs, options, topology, run, env).unwrap_or_else(|error| {
-        println!("{error:#}");
-        let because = error.to_string().lines().next().unwrap_or_default().to_owned();
-        let result = StepResult::Failed { counts: Counts::default(), because };
-        Row { name: name(run, topology), took: since.elapsed(), budget: None, result }
-    })
+/// A suite that could not even begin has failed too.
+pub(super) fn not_begun(topology: Topology, run: Run, took: Duration, error: &anyhow::Error) -> Row {
+    println!("{error:#}");
+    let because = error.to_string().lines().next().unwrap_or_default().to_owned();
+    let result = StepResult::Failed { counts: Counts::default(), because };
+    Row { name: name(run, topology), took, budget: None, result }
 }
 
 fn name(run: Run, topology: Topology) -> String {
     format!("{} on {}", run.name(), topology.name())
 }
 
-fn attempt(
+/// One suite on one kind of Redis, from nothing to its end.
+pub(super) fn run(
     workspace: &Workspace,
     programs: &Programs,
     options: &Options,

